@@ -1,0 +1,415 @@
+package rlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/rueidis"
+
+	"github.com/go-rlock/rlock/lua"
+	"github.com/go-rlock/rlock/pubsub"
+	"github.com/go-rlock/rlock/watchdog"
+)
+
+const (
+	// renewBatch is the number of locks that one script renews.
+	renewBatch = 100
+	// closeLimit is how long Close tries to give locks back.
+	closeLimit = 3 * time.Second
+	// closeWorkers is how many locks Close gives back at a time.
+	closeWorkers = 32
+)
+
+// A Client makes locks and keeps what they share: one identity, one pub/sub
+// connection, one watchdog. A process needs one per Redis server. Its methods may be
+// called by several goroutines at once.
+type Client struct {
+	settings
+
+	rdb rueidis.Client
+	id  string
+	hub *pubsub.Hub
+	dog *watchdog.Watchdog[*tenure]
+
+	losses losses
+
+	closing chan struct{}  // closed when Close begins
+	abort   chan struct{}  // closed when Close stops waiting for scripts
+	closed  chan struct{}  // closed when Close has ended
+	tasks   sync.WaitGroup // scripts that run apart from their callers
+
+	mu       sync.Mutex // protects what follows
+	ended    bool       // closing is closed
+	tenures  map[tenureKey]*tenure
+	rooms    map[string]*room
+	epoch    int64 // of new tenures
+	held     int   // holds
+	keeper   *pubsub.Keeper
+	resting  *time.Timer // lets the keeper go some time after the last hold
+	closeErr error
+
+	unheard sync.Once
+}
+
+// maxEpoch keeps an owner's number on the wire within 64 bits. When the epochs begin
+// again, no script of the first ones can be under way any more.
+const maxEpoch = 1 << 22
+
+type tenureKey struct {
+	name  string
+	owner Owner
+}
+
+// New returns a Client that reaches Redis or Valkey through rdb, which the caller
+// keeps owning and closes after Client.Close. It does no I/O and starts nothing.
+//
+// Rdb must lead to one server or to a primary that a Sentinel names; clusters are
+// refused for now. Its ConnLifetime must be 0: with it, the Redis client repeats
+// scripts unseen. Several clients on one rdb are several owners.
+func New(rdb rueidis.Client, options ...Option) (*Client, error) {
+	if rdb == nil {
+		return nil, errors.New("rlock: new client: the rueidis client is nil; pass one made by rueidis.NewClient")
+	}
+	if rdb.Mode() == rueidis.ClientModeCluster {
+		return nil, errors.New("rlock: new client: Redis Cluster is not supported yet; pass a client for a single server or for Sentinel")
+	}
+	s := settings{
+		watchdogTimeout: defaultWatchdogTimeout,
+		gracePeriod:     defaultGracePeriod,
+		log:             slog.New(slog.DiscardHandler),
+	}
+	for _, option := range options {
+		if option == nil {
+			return nil, errors.New("rlock: new client: an option is nil")
+		}
+		if err := option(&s); err != nil {
+			return nil, fmt.Errorf("rlock: new client: %w", err)
+		}
+	}
+	if err := checkGoroutineID(); err != nil {
+		return nil, fmt.Errorf("rlock: new client: %w", err)
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return nil, fmt.Errorf("rlock: new client: %w", err)
+	}
+	c := &Client{
+		settings: s,
+		rdb:      rdb,
+		id:       id.String(),
+		hub:      pubsub.NewHub(rdb),
+		closing:  make(chan struct{}),
+		abort:    make(chan struct{}),
+		closed:   make(chan struct{}),
+		tenures:  make(map[tenureKey]*tenure),
+		rooms:    make(map[string]*room),
+	}
+	c.dog = watchdog.New(s.watchdogTimeout/3, renewBatch, c.renew)
+	return c, nil
+}
+
+// ID returns the client's part of every owner on the wire, a random UUID.
+func (c *Client) ID() string { return c.id }
+
+// NewLock returns the lock of that name. It does no I/O and never fails: a name that
+// cannot work, an empty one or one of more than 64 KiB, is an error of every
+// operation. All locks of one name are the same lock.
+func (c *Client) NewLock(name string) *Lock {
+	return &Lock{client: c, name: name, channel: channelOf(name), invalid: checkName(name)}
+}
+
+func (c *Client) isClosing() bool {
+	select {
+	case <-c.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// start runs a task apart from its caller. It reports false, and runs nothing, once
+// the client is being closed.
+func (c *Client) start(task func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return false
+	}
+	c.tasks.Go(task)
+	return true
+}
+
+// enter returns the owner's tenure of a lock, for one attempt, which ends with leave.
+func (c *Client) enter(l *Lock, owner Owner) *tenure {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := tenureKey{l.name, owner}
+	t := c.tenures[key]
+	if t == nil || t.retired {
+		r := c.rooms[l.name]
+		if r == nil {
+			r = &room{client: c, name: l.name, channel: l.channel}
+			c.rooms[l.name] = r
+		}
+		r.users++
+		t = &tenure{
+			client: c,
+			room:   r,
+			owner:  owner,
+			epoch:  c.epoch,
+			field:  fieldOf(c.id, owner, c.epoch),
+			turn:   make(chan struct{}, 1),
+		}
+		c.tenures[key] = t
+	}
+	t.users++
+	return t
+}
+
+// find returns the owner's tenure of a lock if there is one.
+func (c *Client) find(l *Lock, owner Owner) *tenure {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tenures[tenureKey{l.name, owner}]
+}
+
+// wireName returns the owner's name on the wire, for this lock.
+func (c *Client) wireName(l *Lock, owner Owner) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.tenures[tenureKey{l.name, owner}]; t != nil {
+		return t.field
+	}
+	return fieldOf(c.id, owner, c.epoch)
+}
+
+// roomOf returns the room of a lock that is in use here, or nil.
+func (c *Client) roomOf(name string) *room {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rooms[name]
+}
+
+// leave ends one attempt.
+func (c *Client) leave(t *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaveLocked(t)
+}
+
+func (c *Client) leaveLocked(t *tenure) {
+	t.users--
+	if t.users > 0 {
+		return
+	}
+	key := tenureKey{t.room.name, t.owner}
+	if c.tenures[key] == t {
+		delete(c.tenures, key)
+	}
+	c.vacateLocked(t.room)
+}
+
+// enlist counts a hold. While there is one, the pub/sub connection is kept, because
+// its end is how a client learns at once that the server's data may be gone.
+func (c *Client) enlist(t *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.users++
+	c.held++
+	if c.keeper == nil {
+		c.keeper = c.hub.Keep(c.dog.RenewAll)
+	}
+}
+
+// delist ends a hold.
+func (c *Client) delist(t *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaveLocked(t)
+	c.held--
+	if c.held > 0 || c.ended {
+		return
+	}
+	if c.resting == nil {
+		c.resting = time.AfterFunc(linger, c.rest)
+	} else {
+		c.resting.Reset(linger)
+	}
+}
+
+// rest lets the pub/sub connection go if there is no hold.
+func (c *Client) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == 0 && c.keeper != nil {
+		c.keeper.Close()
+		c.keeper = nil
+	}
+}
+
+// occupy keeps a room for its subscription, vacate lets it go.
+func (c *Client) occupy(r *room) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.users++
+}
+
+func (c *Client) vacate(r *room) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.vacateLocked(r)
+}
+
+func (c *Client) vacateLocked(r *room) {
+	r.users--
+	if r.users == 0 {
+		delete(c.rooms, r.name)
+	}
+}
+
+// retire keeps the tenure's name on the wire from being used for a first hold again:
+// a copy of a script may still run that takes the lock away from that name. The
+// client's id stays, the owner's number changes.
+func (c *Client) retire(t *tenure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.retired = true
+	if c.epoch == t.epoch {
+		c.epoch = (c.epoch + 1) % maxEpoch
+	}
+}
+
+func (c *Client) isRetired(t *tenure) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return t.retired
+}
+
+// undoLater gives back what an unanswered script may have taken in the name of a
+// retired tenure, as soon as the server answers. After a lease it has ended anyway.
+func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
+	end := time.Now().Add(lease)
+	c.start(func() {
+		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+			_, f := c.ask(ctx, func(ctx context.Context) error {
+				_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
+				return err
+			})
+			if f == nil || !f.passing() || time.Now().Add(delay).After(end) || !pause(c.closing, delay) {
+				return
+			}
+		}
+	})
+}
+
+// renew is what the watchdog does with a batch: it extends the leases of holds that
+// it keeps, and looks whether the others are still there.
+func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
+	sent := time.Now()
+	renewals := make([]lua.Renewal, 0, len(tenures))
+	watches := make([]*watchdog.Watch[*tenure], 0, len(tenures))
+	for _, t := range tenures {
+		t.room.mu.Lock()
+		watches = append(watches, t.watch)
+		renewals = append(renewals, lua.Renewal{Key: t.room.name, Owner: t.field, Lease: t.dueLocked(sent)})
+		t.asked = true
+		t.room.mu.Unlock()
+	}
+	limit := min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod))
+	verdicts, err := lua.Renew(&scriptContext{Context: ctx, deadline: sent.Add(limit), abort: ctx.Done()}, c.rdb, renewals)
+	if err != nil {
+		err = classify(err)
+		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
+		for _, t := range tenures {
+			t.room.mu.Lock()
+			t.asked, t.failed = false, err
+			t.room.mu.Unlock()
+		}
+		return err
+	}
+	for i, t := range tenures {
+		t.renewed(watches[i], sent, verdicts[i])
+	}
+	return nil
+}
+
+func (c *Client) warnUnheard(name string) {
+	c.unheard.Do(func() {
+		c.log.Warn("rlock: the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
+			"lock", name, "channel", channelOf(name))
+	})
+}
+
+// Close ends what the client does and waits for its goroutines: waiters get
+// ErrClosed; holds end with a *LostError whose reason is ClientClosed, and their
+// locks are given back, as far as the server answers within 3 seconds, for which
+// Close waits. What could not be given back is an error; it ends with its lease.
+//
+// Close does not close the Redis client. It may be called again, and by several
+// goroutines; all calls return the same when the first has ended.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		<-c.closed
+		return c.closeErr
+	}
+	c.ended = true
+	close(c.closing)
+	rooms := make([]*room, 0, len(c.rooms))
+	for _, r := range c.rooms {
+		rooms = append(rooms, r)
+	}
+	c.mu.Unlock()
+
+	patience := time.AfterFunc(closeLimit, sync.OnceFunc(func() { close(c.abort) }))
+	c.closeErr = errors.Join(c.giveUp(rooms)...)
+	c.dog.Close()
+	c.hub.Close()
+	c.tasks.Wait()
+	if patience.Stop() {
+		close(c.abort)
+	}
+	close(c.closed)
+	return c.closeErr
+}
+
+// giveUp ends all holds and gives their locks back.
+func (c *Client) giveUp(rooms []*room) []error {
+	var holders []*tenure
+	for _, r := range rooms {
+		holders = append(holders, r.close()...)
+	}
+	for _, t := range holders {
+		t.lose(ClientClosed, nil)
+	}
+	var (
+		wg     sync.WaitGroup
+		next   = make(chan *tenure)
+		mu     sync.Mutex
+		errs   []error
+		giving = func() {
+			for t := range next {
+				if err := t.surrender(); err != nil {
+					mu.Lock()
+					errs = append(errs, explain("close: give back", t.room.name, err))
+					mu.Unlock()
+				}
+			}
+		}
+	)
+	for range min(closeWorkers, len(holders)) {
+		wg.Go(giving)
+	}
+	for _, t := range holders {
+		next <- t
+	}
+	close(next)
+	wg.Wait()
+	return errs
+}

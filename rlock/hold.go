@@ -1,0 +1,230 @@
+package rlock
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-rlock/rlock/watchdog"
+)
+
+// A Hold is one successful Lock or TryLock. It ends with Unlock, with a fixed lease
+// or maximum hold, when the lock is lost, or when the Client is closed, and then
+// never comes back. Its methods may be called from any goroutine, by several at
+// once, and in any order among the holds of one owner.
+//
+// What the holder did before Unlock happens before what the next owner of the lock
+// does after its Lock returned, if both are in this process; between processes the
+// lock orders what goes through the same Redis server.
+type Hold struct {
+	tenure *tenure
+	parent context.Context // of Lock: for its values
+	lease  time.Duration   // fixed lease; 0: renewed by the watchdog
+	limit  time.Time       // end of a maximum hold; zero: none
+	timer  *time.Timer     // fires when the trust ends
+
+	// What follows is protected by tenure.room.mu.
+
+	trust   watchdog.Trust
+	leaving bool // Unlock was called
+	ended   bool
+	err     error // why it ended; nil after Unlock
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+
+	// uncertain: a script that releases stayed unanswered. Protected by the turn.
+	uncertain bool
+}
+
+// Name returns the name of the lock.
+func (h *Hold) Name() string { return h.tenure.room.name }
+
+// Owner returns to whom the hold belongs. A context with it, made by WithOwner, lets
+// another goroutine re-enter.
+func (h *Hold) Owner() Owner { return h.tenure.owner }
+
+// Unlock gives the hold back: the lock becomes free and the next waiter is woken,
+// unless the owner has other holds on it. It returns when the server has answered.
+// The context's end does not keep the lock from being released: with a context that
+// has ended or ends meanwhile, Unlock goes on for the grace period, and the release
+// goes on after that.
+//
+// A second call returns nil after a success, tries again after a failure, and after
+// a loss every call returns the *LostError. After any other error it is unknown
+// whether the lock is free; if it is not, it ends with its lease, which is no longer
+// renewed.
+func (h *Hold) Unlock(ctx context.Context) error {
+	if err := h.unlock(ctx); err != nil {
+		return explain("unlock", h.Name(), err)
+	}
+	return nil
+}
+
+func (h *Hold) unlock(ctx context.Context) error {
+	t, c := h.tenure, h.tenure.client
+	if h.check(true) {
+		return h.reported()
+	}
+	p := patience{ctx: ctx, extra: c.gracePeriod}
+	if p.endless() {
+		t.turn <- struct{}{} // bounded, because scripts are
+		defer t.give()
+		return t.release(ctx, h)
+	}
+	var (
+		err  error
+		done = make(chan struct{})
+	)
+	if !c.start(func() {
+		defer close(done)
+		t.turn <- struct{}{}
+		defer t.give()
+		err = t.release(ctx, h)
+	}) {
+		h.check(false)
+		return ErrClosed
+	}
+	if left := p.wait(c, done); left != nil {
+		return left
+	}
+	return err
+}
+
+// Context returns a context for the work under the lock. It has the values of the
+// context that Lock was given but not its end, so that a time limit on waiting does
+// not limit the work. It ends when the hold ends: with the cause context.Canceled
+// after Unlock, with the *LostError after a loss. All calls return the same context.
+//
+// Err and Done of the context look at the clocks, as those of the Hold do. Contexts
+// derived from it end with it, but do not look for themselves.
+func (h *Hold) Context() context.Context {
+	room := h.tenure.room
+	room.mu.Lock()
+	defer room.mu.Unlock()
+	if h.ctx == nil {
+		ctx, stop := context.WithCancelCause(context.WithoutCancel(h.parent))
+		h.ctx, h.stop = holdContext{ctx, h}, stop
+		if h.ended {
+			stop(h.err)
+		}
+	}
+	return h.ctx
+}
+
+// Done returns a channel that is closed when the hold has ended. It looks at the
+// clocks first: in a process that was stopped for longer than the lease, the first
+// call returns a closed channel, whether or not a timer has fired yet.
+func (h *Hold) Done() <-chan struct{} { return h.Context().Done() }
+
+// Err returns nil while the hold lasts and after it was unlocked, else the
+// *LostError that tells why it ended. It looks at the clocks, as Done does.
+func (h *Hold) Err() error {
+	if h.check(false) {
+		return h.err
+	}
+	return nil
+}
+
+// lost returns the error of a hold that has ended.
+func (h *Hold) lost() error {
+	h.tenure.room.mu.Lock()
+	defer h.tenure.room.mu.Unlock()
+	return h.err
+}
+
+// reported returns the error of a hold that has ended to the caller who gives it
+// back, which settles the matter.
+func (h *Hold) reported() error {
+	if h.err != nil {
+		h.tenure.client.losses.take(lossKey{h.Name(), h.Owner()})
+	}
+	return h.err
+}
+
+// check ends the hold if its time is over and reports whether it has ended. A
+// caller who wants to leave says so: then the hold is no longer renewed.
+func (h *Hold) check(leave bool) (ended bool) {
+	t := h.tenure
+	t.room.mu.Lock()
+	h.leaving = h.leaving || leave
+	after := func() {}
+	if !h.ended && h.trust.Over(time.Now()) {
+		reason, err := Expired, error(nil)
+		if h.lease == 0 && (t.asked || t.failed != nil) {
+			reason, err = Unreachable, t.failed
+		}
+		after = t.loseLocked(reason, err, h)
+	}
+	ended = h.ended
+	t.room.mu.Unlock()
+	after()
+	return ended
+}
+
+// expire is called by the hold's timer.
+func (h *Hold) expire() {
+	if h.check(false) {
+		return
+	}
+	h.tenure.room.mu.Lock()
+	defer h.tenure.room.mu.Unlock()
+	if !h.ended {
+		h.timer.Reset(time.Until(h.trust.Until()))
+	}
+}
+
+// cancel ends the hold's context, if anybody asked for it.
+func (h *Hold) cancel(cause error) {
+	h.tenure.room.mu.Lock()
+	stop := h.stop
+	h.tenure.room.mu.Unlock()
+	if stop != nil {
+		stop(cause)
+	}
+}
+
+// remaining returns how much of the hold's lease is left on the server.
+func (h *Hold) remaining(now time.Time) time.Duration {
+	if h.lease == 0 {
+		return h.due(now)
+	}
+	return h.trust.Until().Sub(now) + watchdog.Margin(h.lease)
+}
+
+// due returns the lease that the watchdog shall ask for on behalf of the hold.
+func (h *Hold) due(now time.Time) time.Duration {
+	if h.lease > 0 || h.leaving {
+		return 0
+	}
+	timeout := h.tenure.client.watchdogTimeout
+	if h.limit.IsZero() {
+		return timeout
+	}
+	return max(0, min(timeout, h.limit.Sub(now)))
+}
+
+// renewedLocked extends the trust after a renewal that was sent at the given time.
+func (h *Hold) renewedLocked(sent time.Time) {
+	lease := h.due(sent)
+	if lease == 0 || h.ended {
+		return
+	}
+	h.trust = h.trust.Later(watchdog.Since(sent, lease))
+	h.timer.Reset(time.Until(h.trust.Until()))
+}
+
+// A holdContext is the context of a hold. It looks at the clocks.
+type holdContext struct {
+	context.Context
+
+	hold *Hold
+}
+
+func (c holdContext) Done() <-chan struct{} {
+	c.hold.check(false)
+	return c.Context.Done()
+}
+
+func (c holdContext) Err() error {
+	c.hold.check(false)
+	return c.Context.Err()
+}

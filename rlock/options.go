@@ -1,0 +1,113 @@
+package rlock
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+const (
+	defaultWatchdogTimeout = 30 * time.Second
+	defaultGracePeriod     = time.Second
+
+	// minDuration is the unit of the wire.
+	minDuration = time.Millisecond
+	// maxDuration keeps sums of durations and dates from overflowing.
+	maxDuration = 100 * 365 * 24 * time.Hour
+)
+
+// settings are what the options of New set.
+type settings struct {
+	watchdogTimeout time.Duration
+	gracePeriod     time.Duration
+	log             *slog.Logger
+}
+
+// An Option sets something of a Client. New refuses one with a bad value.
+type Option func(*settings) error
+
+// WithWatchdogTimeout sets the lease of locks without a lease of their own, 30 s by
+// default. The watchdog renews it every third of that time. It is how long a lock
+// stays taken after its process died, and the counterpart of Redisson's
+// lockWatchdogTimeout.
+func WithWatchdogTimeout(d time.Duration) Option {
+	return func(s *settings) error {
+		s.watchdogTimeout = d
+		return checkDuration("watchdog timeout", d)
+	}
+}
+
+// WithGracePeriod sets how long a call that already waits for a lock rides out a
+// fault of the server before it returns that fault, 1 s by default. It is also how
+// much longer than its wait TryLock may take when the server does not answer, and
+// how long Unlock goes on after its context ended.
+func WithGracePeriod(d time.Duration) Option {
+	return func(s *settings) error {
+		s.gracePeriod = d
+		return checkDuration("grace period", d)
+	}
+}
+
+// WithLogger sets where the Client logs what no caller can be told: a renewal that
+// is tried again, a refused PUBLISH. By default, or with nil, it logs nothing.
+func WithLogger(log *slog.Logger) Option {
+	return func(s *settings) error {
+		if log != nil {
+			s.log = log
+		}
+		return nil
+	}
+}
+
+// request is what the options of Lock, TryLock and Do set.
+type request struct {
+	lease   time.Duration // fixed lease; 0: the watchdog keeps the hold
+	maxHold time.Duration // 0: for as long as it likes
+}
+
+// A LockOption sets something of one hold. A bad value is an error of the call that
+// it was given to.
+type LockOption func(*request) error
+
+// WithLease gives the hold a fixed lease: it ends by itself after d, at least 1 ms,
+// rounded down to whole milliseconds, and the watchdog does not renew it. Without
+// it the hold lasts until Unlock.
+func WithLease(d time.Duration) LockOption {
+	return func(r *request) error {
+		r.lease = d
+		return checkDuration("lease", d)
+	}
+}
+
+// WithMaxHold lets the watchdog keep the hold for at most d, at least 1 ms: then it
+// ends as an expired lease does, even if nobody unlocked. It guards against a
+// goroutine that died or hangs with a lock in hand.
+func WithMaxHold(d time.Duration) LockOption {
+	return func(r *request) error {
+		r.maxHold = d
+		return checkDuration("max hold", d)
+	}
+}
+
+func checkDuration(what string, d time.Duration) error {
+	if d < minDuration || d > maxDuration {
+		return fmt.Errorf("%s is %v; it must be from %v to %v", what, d, minDuration, maxDuration)
+	}
+	return nil
+}
+
+func newRequest(options []LockOption) (request, error) {
+	var r request
+	for _, option := range options {
+		if option == nil {
+			return request{}, fmt.Errorf("a lock option is nil")
+		}
+		if err := option(&r); err != nil {
+			return request{}, err
+		}
+	}
+	if r.lease != 0 && r.maxHold != 0 {
+		return request{}, fmt.Errorf("lease is %v and max hold is %v; a hold has one or the other, because a fixed lease is not renewed anyway", r.lease, r.maxHold)
+	}
+	return r, nil
+}
