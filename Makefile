@@ -1,0 +1,61 @@
+.DEFAULT_GOAL := help
+
+# How often the tests run, and the benchmarks; which benchmarks; flags of the demo.
+COUNT      ?= 1
+BENCHCOUNT ?= 10
+BENCH      ?= .
+ARGS       ?=
+
+# The version of the linter is pinned in a module of its own, out of the way of users.
+LINT    := go tool -modfile=internal/tools/go.mod golangci-lint
+MODULES := find . -name go.mod -not -path '*/node_modules/*' -exec dirname {} \;
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	$(LINT) fmt
+
+.PHONY: lint
+lint: ## Run the linters; the first time it compiles them, which takes a few minutes
+	$(LINT) run ./...
+
+.PHONY: test
+test: ## Run all tests with the race detector, COUNT=1 times; install a Redis server if there is none
+	@.ci/server
+	go test -race -count=$(COUNT) -timeout=60m ./...
+
+.PHONY: e2e
+e2e: ## Run only the end-to-end tests: several processes on a real server
+	@.ci/server
+	go test -race -count=$(COUNT) -timeout=60m -v .
+
+.PHONY: bench
+bench: ## Run the benchmarks, BENCH=. BENCHCOUNT=10, for benchstat
+	@.ci/server
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count=$(BENCHCOUNT) -timeout=0 ./bench/...
+
+.PHONY: bench-smoke
+bench-smoke: ## Run each benchmark once, to see that it works
+	@.ci/server
+	go test -run '^$$' -bench . -benchtime 1x ./bench/...
+
+.PHONY: demo
+demo: ## Run the demonstration, ARGS="--processes 3"
+	go run ./cmd/rlock demo $(ARGS)
+
+.PHONY: build
+build: ## Build and vet every module of the repository
+	@set -e; for dir in $$($(MODULES)); do \
+		echo "$$dir"; \
+		(cd "$$dir"; pkgs=$$(go list ./...); if [ -n "$$pkgs" ]; then go build -buildvcs=false ./...; go vet ./...; fi); \
+	done
+
+.PHONY: tidy-check
+tidy-check: ## Check that every go.mod and go.sum is tidy
+	@set -e; for dir in $$($(MODULES)); do \
+		echo "$$dir"; \
+		(cd "$$dir" && go mod tidy -diff); \
+	done

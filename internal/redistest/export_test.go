@@ -1,0 +1,10 @@
+package redistest
+
+// Doors for the tests of this package.
+var (
+	Frame      = frame
+	ReadReply  = readReply
+	ParseStats = parseStats
+	Binary     = binary
+	ErrFormat  = errProtocol
+)
