@@ -321,7 +321,8 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 		t.room.mu.Unlock()
 	}
 	limit := min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod))
-	verdicts, err := lua.Renew(&scriptContext{Context: ctx, deadline: sent.Add(limit), abort: ctx.Done()}, c.rdb, renewals)
+	bounded := &scriptContext{Context: ctx, deadline: sent.Add(limit), abort: ctx.Done()}
+	verdicts, err := lua.Renew(bounded, c.rdb, renewals) //nolint:contextcheck // it wraps ctx
 	if err != nil {
 		err = classify(err)
 		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
@@ -386,7 +387,7 @@ func (c *Client) giveUp(rooms []*room) []error {
 		holders = append(holders, r.close()...)
 	}
 	for _, t := range holders {
-		t.lose(ClientClosed, nil)
+		t.lose(ClientClosed)
 	}
 	var (
 		wg     sync.WaitGroup

@@ -80,7 +80,9 @@ func (h *Hold) unlock(ctx context.Context) error {
 		defer t.give()
 		err = t.release(ctx, h)
 	}) {
-		h.check(false)
+		if h.check(false) {
+			return h.reported()
+		}
 		return ErrClosed
 	}
 	if left := p.wait(c, done); left != nil {
@@ -135,7 +137,7 @@ func (h *Hold) lost() error {
 // back, which settles the matter.
 func (h *Hold) reported() error {
 	if h.err != nil {
-		h.tenure.client.losses.take(lossKey{h.Name(), h.Owner()})
+		_ = h.tenure.client.losses.take(lossKey{h.Name(), h.Owner()})
 	}
 	return h.err
 }
@@ -146,17 +148,17 @@ func (h *Hold) check(leave bool) (ended bool) {
 	t := h.tenure
 	t.room.mu.Lock()
 	h.leaving = h.leaving || leave
-	after := func() {}
+	var ending []*Hold
 	if !h.ended && h.trust.Over(time.Now()) {
 		reason, err := Expired, error(nil)
 		if h.lease == 0 && (t.asked || t.failed != nil) {
 			reason, err = Unreachable, t.failed
 		}
-		after = t.loseLocked(reason, err, h)
+		ending = t.loseLocked(reason, err, []*Hold{h})
 	}
 	ended = h.ended
 	t.room.mu.Unlock()
-	after()
+	t.settle(ending)
 	return ended
 }
 
@@ -172,10 +174,10 @@ func (h *Hold) expire() {
 	}
 }
 
-// cancel ends the hold's context, if anybody asked for it.
-func (h *Hold) cancel(cause error) {
+// cancel ends the context of a hold that has ended, if anybody asked for it.
+func (h *Hold) cancel() {
 	h.tenure.room.mu.Lock()
-	stop := h.stop
+	stop, cause := h.stop, h.err
 	h.tenure.room.mu.Unlock()
 	if stop != nil {
 		stop(cause)

@@ -120,7 +120,7 @@ func (t *tenure) innermost() *Hold {
 // when ctx ends or the lock is lost. Do returns the error of Lock, and then work was
 // not run; else the errors of work and of Unlock joined, so that errors.Is finds
 // ErrLost if the lock was lost while work ran.
-func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, options ...LockOption) (err error) {
+func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, options ...LockOption) (err error) { //nolint:contextcheck // see below
 	h, err := l.Lock(ctx, options...)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, opt
 	held := h.Context()
 	both, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })()
+	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // the work's context inherits from ctx and ends with either
 	return work(both)
 }
 

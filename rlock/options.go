@@ -97,6 +97,9 @@ func checkDuration(what string, d time.Duration) error {
 }
 
 func newRequest(options []LockOption) (request, error) {
+	if len(options) == 0 {
+		return request{}, nil
+	}
 	var r request
 	for _, option := range options {
 		if option == nil {

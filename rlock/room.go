@@ -36,10 +36,11 @@ type room struct {
 
 	due   bool      // whoever is in front shall try now
 	until time.Time // or then; zero: nobody knows
-	fault error     // why the channel is interrupted, since when
-	since time.Time
+	fault error     // why the channel is interrupted
+	since time.Time // when that began
 
-	holders []*tenure // that have holds
+	holders []*tenure  // that have holds
+	one     [1]*tenure // where holders begins, because most locks have one
 	// own counts this process's releases whose message is still to come: they are no
 	// reason to look whether a hold was forced open.
 	own int
@@ -50,6 +51,7 @@ type waiter struct {
 	room   *room
 	tenure *tenure
 	place  *list.Element
+	began  time.Time
 	nudge  chan struct{} // one slot: look again
 	again  bool          // try, wherever in the queue: the owner got the lock elsewhere
 	timer  *time.Timer
@@ -71,7 +73,7 @@ func (r *room) glance() glance {
 // is what was known before that attempt: whatever was heard since may be the very
 // release that is being waited for.
 func (r *room) join(t *tenure, before glance, ttl time.Duration) *waiter {
-	w := &waiter{room: r, tenure: t, nudge: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+	w := &waiter{room: r, tenure: t, began: time.Now(), nudge: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 	r.mu.Lock()
 	w.place = r.queue.PushBack(w)
 	r.takenLocked(ttl)
@@ -258,6 +260,9 @@ func (w *waiter) look(now time.Time) (try bool, next time.Time, err error) {
 	}
 	if r.fault != nil {
 		end := r.since.Add(r.client.gracePeriod)
+		if w.began.After(r.since) {
+			end = w.began.Add(r.client.gracePeriod)
+		}
 		if !now.Before(end) {
 			return false, next, classify(r.fault)
 		}
@@ -271,6 +276,9 @@ func (w *waiter) look(now time.Time) (try bool, next time.Time, err error) {
 // grantedLocked notes that a tenure of this process has the lock until about then.
 func (r *room) grantedLocked(t *tenure, until time.Time) {
 	r.until = until
+	if len(r.holders) == 0 {
+		r.holders = r.one[:0]
+	}
 	if !slices.Contains(r.holders, t) {
 		r.holders = append(r.holders, t)
 	}

@@ -37,7 +37,7 @@ type tenure struct {
 
 	// What follows is protected by room.mu.
 
-	holds []*Hold // that have not ended, outermost first
+	holds []*Hold // that have not ended, outermost first; replaced, not edited, when one ends
 	// low and high bound the number of holds that the server may count: more than
 	// one number is possible once a script that states it stayed unanswered.
 	low, high int
@@ -184,7 +184,7 @@ func (t *tenure) acquire(ctx context.Context, r request) outcome {
 		case got.Status == lua.Done, got.Status == lua.Gone:
 			// The earlier holds are not there any more, whoever took them. This one
 			// is the first.
-			t.lose(Removed, nil)
+			t.lose(Removed)
 		case got.Status == lua.NotOwner:
 			return outcome{ttl: got.TTL}
 		case got.Status == lua.OtherKind:
@@ -298,9 +298,9 @@ func (t *tenure) undo(ctx context.Context, h *Hold) {
 	t.room.mu.Lock()
 	last := len(t.standingLocked()) == 0
 	lease := h.remaining(time.Now())
-	after := t.endLocked(nil, h)
+	ending := t.endLocked(nil, []*Hold{h})
 	t.room.mu.Unlock()
-	after()
+	t.settle(ending)
 	if last {
 		t.client.retire(t)
 		t.client.undoLater(ctx, t, lease)
@@ -347,12 +347,12 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, rest int, lease time.Durat
 	case lua.Done:
 		t.room.mu.Lock()
 		t.countLocked(rest)
-		after := t.endLocked(nil, t.leavingLocked()...)
+		ending := t.endLocked(nil, t.leavingLocked())
 		t.room.mu.Unlock()
-		after()
+		t.settle(ending)
 		return nil
 	case lua.NotOwner:
-		t.lose(Removed, nil)
+		t.lose(Removed)
 		return h.lost()
 	case lua.OtherKind:
 		return errors.New("it became a read-write lock; what this owner has there is left alone")
@@ -386,12 +386,12 @@ func (t *tenure) vacate(ctx context.Context, h *Hold) error {
 			c.warnUnheard(t.room.name)
 		}
 		t.room.mu.Lock()
-		after := t.endLocked(nil, t.holds...)
+		ending := t.endLocked(nil, t.holds)
 		t.room.mu.Unlock()
-		after()
+		t.settle(ending)
 		return nil
 	case got.Status == lua.NotOwner:
-		t.lose(Removed, nil)
+		t.lose(Removed)
 		return h.lost()
 	case got.Status == lua.OtherKind:
 		return errors.New("it became a read-write lock; what this owner has there is left alone")
@@ -422,7 +422,7 @@ func (t *tenure) remainingLocked(now time.Time) time.Duration {
 
 // lose ends every hold of the tenure: for the given reason, unless its time was over
 // anyway.
-func (t *tenure) lose(reason Reason, err error) {
+func (t *tenure) lose(reason Reason) {
 	now := time.Now()
 	var over, others []*Hold
 	t.room.mu.Lock()
@@ -433,45 +433,53 @@ func (t *tenure) lose(reason Reason, err error) {
 			others = append(others, h)
 		}
 	}
-	expired := t.loseLocked(Expired, nil, over...)
-	after := t.loseLocked(reason, err, others...)
+	expired := t.loseLocked(Expired, nil, over)
+	lost := t.loseLocked(reason, nil, others)
 	t.room.mu.Unlock()
-	expired()
-	after()
+	t.settle(expired)
+	t.settle(lost)
 }
 
-// loseLocked ends holds as lost. The caller runs what it returns without the lock.
-func (t *tenure) loseLocked(reason Reason, err error, holds ...*Hold) (after func()) {
+// loseLocked ends holds as lost. The caller settles them without the lock.
+func (t *tenure) loseLocked(reason Reason, err error, holds []*Hold) (ending []*Hold) {
 	if len(holds) == 0 {
-		return func() {}
+		return nil
 	}
 	lost := &LostError{Name: t.room.name, Reason: reason, Since: time.Now(), Err: err}
 	t.client.losses.add(lossKey{t.room.name, t.owner}, lost)
-	return t.endLocked(lost, holds...)
+	return t.endLocked(lost, holds)
 }
 
-// endLocked ends holds, as unlocked if err is nil. The caller runs what it returns
-// without the lock.
-func (t *tenure) endLocked(err error, holds ...*Hold) (after func()) {
-	var ending []*Hold
-	for _, h := range holds {
-		if !h.ended {
-			h.ended, h.err = true, err
-			h.timer.Stop()
-			ending = append(ending, h)
+// endLocked ends those holds that have not ended, as unlocked if err is nil. The
+// caller settles them without the lock.
+func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
+	var rest []*Hold
+	for _, h := range t.holds {
+		if !slices.Contains(holds, h) {
+			rest = append(rest, h)
+			continue
 		}
+		h.ended, h.err = true, err
+		h.timer.Stop()
 	}
-	t.holds = slices.DeleteFunc(slices.Clone(t.holds), func(h *Hold) bool { return h.ended })
-	if len(t.holds) == 0 && t.watch != nil {
+	ending = t.holds
+	if len(rest) > 0 {
+		ending = slices.DeleteFunc(slices.Clone(ending), func(h *Hold) bool { return !h.ended })
+	}
+	t.holds = rest
+	if len(rest) == 0 && t.watch != nil {
 		t.watch.Forget()
 		t.watch = nil
 		t.room.vacatedLocked(t)
 	}
-	return func() {
-		for _, h := range ending {
-			h.cancel(err)
-			t.client.delist(t)
-		}
+	return ending
+}
+
+// settle tells everybody else that holds have ended.
+func (t *tenure) settle(ending []*Hold) {
+	for _, h := range ending {
+		h.cancel()
+		t.client.delist(t)
 	}
 }
 
@@ -488,7 +496,7 @@ func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict
 	}
 	t.room.mu.Unlock()
 	if current && verdict != lua.Kept {
-		t.lose(Removed, nil)
+		t.lose(Removed)
 	}
 }
 
