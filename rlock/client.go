@@ -132,15 +132,24 @@ func (c *Client) isClosing() bool {
 	}
 }
 
-// start runs a task apart from its caller. It reports false, and runs nothing, once
-// the client is being closed.
-func (c *Client) start(task func()) bool {
+// start runs a task apart from its caller, and keeps the tenure that it is about, if
+// any, for as long. It reports false, and runs nothing, once the client is being
+// closed.
+func (c *Client) start(t *tenure, task func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return false
 	}
-	c.tasks.Go(task)
+	if t != nil {
+		t.users++
+	}
+	c.tasks.Go(func() {
+		if t != nil {
+			defer c.leave(t)
+		}
+		task()
+	})
 	return true
 }
 
@@ -294,7 +303,8 @@ func (c *Client) isRetired(t *tenure) bool {
 // retired tenure, as soon as the server answers. After a lease it has ended anyway.
 func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
 	end := time.Now().Add(lease)
-	c.start(func() {
+	ctx = c.detached(ctx)
+	c.start(t, func() {
 		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 			_, f := c.ask(ctx, func(ctx context.Context) error {
 				_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
@@ -320,9 +330,11 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 		t.asked = true
 		t.room.mu.Unlock()
 	}
-	limit := min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod))
-	bounded := &scriptContext{Context: ctx, deadline: sent.Add(limit), abort: ctx.Done()}
-	verdicts, err := lua.Renew(bounded, c.rdb, renewals) //nolint:contextcheck // it wraps ctx
+	// A cancellation leaves a pipelined connection as it is; a deadline would end it.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer time.AfterFunc(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)), cancel).Stop()
+	verdicts, err := lua.Renew(ctx, c.rdb, renewals)
 	if err != nil {
 		err = classify(err)
 		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)

@@ -19,7 +19,7 @@ type Hold struct {
 	tenure *tenure
 	parent context.Context // of Lock: for its values
 	lease  time.Duration   // fixed lease; 0: renewed by the watchdog
-	limit  time.Time       // end of a maximum hold; zero: none
+	limit  time.Time       // when the hold ends by itself; zero: never
 	timer  *time.Timer     // fires when the trust ends
 
 	// What follows is protected by tenure.room.mu.
@@ -74,11 +74,11 @@ func (h *Hold) unlock(ctx context.Context) error {
 		err  error
 		done = make(chan struct{})
 	)
-	if !c.start(func() {
+	if !c.start(t, func() {
 		defer close(done)
 		t.turn <- struct{}{}
 		defer t.give()
-		err = t.release(ctx, h)
+		err = t.release(c.detached(ctx), h)
 	}) {
 		if h.check(false) {
 			return h.reported()
@@ -184,30 +184,27 @@ func (h *Hold) cancel() {
 	}
 }
 
-// remaining returns how much of the hold's lease is left on the server.
-func (h *Hold) remaining(now time.Time) time.Duration {
-	if h.lease == 0 {
-		return h.due(now)
-	}
-	return h.trust.Until().Sub(now) + watchdog.Margin(h.lease)
-}
-
-// due returns the lease that the watchdog shall ask for on behalf of the hold.
+// due returns the lease that the server shall have for the hold from now on. It ends
+// where the hold does, so that stating it again does not prolong a fixed lease.
 func (h *Hold) due(now time.Time) time.Duration {
-	if h.lease > 0 || h.leaving {
+	if h.leaving {
 		return 0
 	}
 	timeout := h.tenure.client.watchdogTimeout
-	if h.limit.IsZero() {
+	switch {
+	case h.limit.IsZero():
 		return timeout
+	case h.lease > 0:
+		return max(0, h.limit.Sub(now))
+	default:
+		return max(0, min(timeout, h.limit.Sub(now)))
 	}
-	return max(0, min(timeout, h.limit.Sub(now)))
 }
 
 // renewedLocked extends the trust after a renewal that was sent at the given time.
 func (h *Hold) renewedLocked(sent time.Time) {
 	lease := h.due(sent)
-	if lease == 0 || h.ended {
+	if lease == 0 || h.lease > 0 {
 		return
 	}
 	h.trust = h.trust.Later(watchdog.Since(sent, lease))

@@ -254,7 +254,7 @@ func query[T any](ctx context.Context, l *Lock, script func(context.Context) (T,
 		return zero, ended(ctx)
 	}
 	var result T
-	ask := func() error {
+	ask := func(ctx context.Context) error {
 		_, f := c.ask(ctx, func(ctx context.Context) (err error) {
 			result, err = script(ctx)
 			return err
@@ -266,14 +266,14 @@ func query[T any](ctx context.Context, l *Lock, script func(context.Context) (T,
 	}
 	p := patience{ctx: ctx}
 	if p.endless() {
-		err := ask()
+		err := ask(ctx)
 		return result, err
 	}
 	var err error
 	done := make(chan struct{})
-	if !c.start(func() {
+	if !c.start(nil, func() {
 		defer close(done)
-		err = ask()
+		err = ask(c.detached(ctx))
 	}) {
 		return zero, ErrClosed
 	}

@@ -70,7 +70,7 @@ type request struct {
 type LockOption func(*request) error
 
 // WithLease gives the hold a fixed lease: it ends by itself after d, at least 1 ms,
-// rounded down to whole milliseconds, and the watchdog does not renew it. Without
+// rounded up to whole milliseconds on the server, and the watchdog does not renew it. Without
 // it the hold lasts until Unlock.
 func WithLease(d time.Duration) LockOption {
 	return func(r *request) error {

@@ -8,35 +8,31 @@ import (
 	"time"
 )
 
-// scriptLimit is how long a script may stay unanswered.
+// scriptLimit is how long a caller waits for the answer to a script at most. Who
+// cannot stop waiting, waits for as long as the Redis client does.
 const scriptLimit = 5 * time.Second
 
-// scriptContext is what a script runs under instead of the caller's context, which
-// never reaches the Redis client: a context that ends while its command is on a
-// shared connection makes the client close that connection, and its neighbours
-// fail. Values pass through, for tracing.
-//
-// It has a deadline without a timer: the Redis client turns it into a deadline of
-// the socket where it reads in place, and watches over pipelined connections by
-// itself.
-type scriptContext struct {
+// A detached context is what a script runs under apart from its caller, whose context
+// never reaches the Redis client: a context that ends while its command is on a shared
+// connection makes the client close that connection, and its neighbours fail. Nor does
+// it have a deadline, for the same reason. Values pass through, for tracing.
+type detached struct {
 	context.Context // for its values
 
-	deadline time.Time
-	abort    <-chan struct{} // closed when nobody waits any more, at the end of Close
+	abort <-chan struct{} // closed when nobody waits any more, at the end of Close
 }
 
-func (c *Client) scriptContext(ctx context.Context, limit time.Duration) context.Context {
-	return &scriptContext{Context: ctx, deadline: time.Now().Add(limit), abort: c.abort}
+func (c *Client) detached(ctx context.Context) context.Context {
+	return detached{Context: ctx, abort: c.abort}
 }
 
-func (s *scriptContext) Deadline() (time.Time, bool) { return s.deadline, true }
+func (d detached) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-func (s *scriptContext) Done() <-chan struct{} { return s.abort }
+func (d detached) Done() <-chan struct{} { return d.abort }
 
-func (s *scriptContext) Err() error {
+func (d detached) Err() error {
 	select {
-	case <-s.abort:
+	case <-d.abort:
 		return context.Canceled
 	default:
 		return nil
@@ -49,14 +45,14 @@ func notSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// ask runs a script until the server has answered. A script that was sent and not
+// ask runs a script, under a context that cannot end before the Client is closed, until the server has answered. A script that was sent and not
 // answered is sent again, which is harmless, for as long as the grace period: dead
 // connections are only found by using them. Whether any copy stayed unanswered is
 // reported in any case: it may still run. What cannot be sent is not insisted on.
 func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error) (unanswered bool, failure *fault) {
 	began := time.Now()
 	for attempt := 0; ; attempt++ {
-		err := script(c.scriptContext(ctx, scriptLimit))
+		err := script(ctx)
 		if err == nil {
 			return unanswered, nil
 		}
@@ -127,16 +123,16 @@ func (p patience) wait(c *Client, done <-chan struct{}) error {
 		return nil
 	default:
 	}
-	var limit <-chan time.Time
+	longest := scriptLimit
 	if !p.limit.IsZero() {
-		t := time.NewTimer(time.Until(p.limit))
-		defer t.Stop()
-		limit = t.C
+		longest = time.Until(p.limit)
 	}
+	limit := time.NewTimer(longest)
+	defer limit.Stop()
 	select {
 	case <-done:
 		return nil
-	case <-limit:
+	case <-limit.C:
 		return &fault{err: errNoAnswer, unanswered: true}
 	case <-c.closing:
 		return ErrClosed

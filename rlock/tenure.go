@@ -102,14 +102,15 @@ func (t *tenure) attempt(p patience, r request) outcome {
 		state  handover
 		done   = make(chan struct{})
 	)
-	if !t.client.start(func() {
+	if !t.client.start(t, func() {
 		defer t.give()
-		o := t.acquire(p.ctx, r)
+		ctx := t.client.detached(p.ctx)
+		o := t.acquire(ctx, r)
 		if state.deliver(func() { result = o; close(done) }) {
 			return
 		}
 		if o.hold != nil {
-			t.undo(p.ctx, o.hold)
+			t.undo(ctx, o.hold)
 		}
 	}) {
 		t.give()
@@ -259,10 +260,11 @@ func (t *tenure) countLocked(count int) {
 // time is over already or the client was closed meanwhile.
 func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time, lease time.Duration) outcome {
 	h := &Hold{tenure: t, parent: ctx, lease: r.lease, trust: watchdog.Since(sent, lease)}
-	if r.maxHold > 0 {
-		h.limit = sent.Add(r.maxHold)
+	if end := r.lease + r.maxHold; end > 0 { // one of them is 0
+		h.limit = sent.Add(end)
 	}
 	now := time.Now()
+	over := h.trust.Over(now)
 	t.client.enlist(t)
 
 	t.room.mu.Lock()
@@ -278,7 +280,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time
 
 	var refused error
 	switch {
-	case h.trust.Over(now):
+	case over:
 		refused = fmt.Errorf("the lease of %v is shorter than the round trip to the server, which took %v", lease, now.Sub(sent).Round(time.Microsecond))
 	case t.client.isClosing():
 		refused = ErrClosed
@@ -297,7 +299,7 @@ func (t *tenure) undo(ctx context.Context, h *Hold) {
 	}
 	t.room.mu.Lock()
 	last := len(t.standingLocked()) == 0
-	lease := h.remaining(time.Now())
+	lease := t.leaseFor(request{lease: h.lease})
 	ending := t.endLocked(nil, []*Hold{h})
 	t.room.mu.Unlock()
 	t.settle(ending)
@@ -317,6 +319,7 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 	}
 	h.leaving = true
 	rest := len(t.standingLocked())
+	leaving := t.leavingLocked()
 	lease := t.remainingLocked(time.Now())
 	watch := t.watch
 	t.room.mu.Unlock()
@@ -324,13 +327,13 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 	watch.Pause()
 	defer watch.Resume()
 	if rest > 0 {
-		return t.reduce(ctx, h, rest, lease)
+		return t.reduce(ctx, h, leaving, rest, lease)
 	}
 	return t.vacate(ctx, h)
 }
 
-// reduce gives back one of several holds.
-func (t *tenure) reduce(ctx context.Context, h *Hold, rest int, lease time.Duration) error {
+// reduce gives back some of the holds, h among them, and keeps the rest.
+func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int, lease time.Duration) error {
 	c := t.client
 	var got lua.Released
 	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
@@ -347,7 +350,7 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, rest int, lease time.Durat
 	case lua.Done:
 		t.room.mu.Lock()
 		t.countLocked(rest)
-		ending := t.endLocked(nil, t.leavingLocked())
+		ending := t.endLocked(nil, leaving)
 		t.room.mu.Unlock()
 		t.settle(ending)
 		return nil
@@ -415,7 +418,7 @@ func (t *tenure) leavingLocked() []*Hold {
 func (t *tenure) remainingLocked(now time.Time) time.Duration {
 	longest := minDuration
 	for _, h := range t.standingLocked() {
-		longest = max(longest, h.remaining(now))
+		longest = max(longest, h.due(now))
 	}
 	return longest
 }
@@ -509,7 +512,7 @@ func (t *tenure) surrender() error {
 		return errNoAnswer
 	}
 	c := t.client
-	_, f := c.insist(context.Background(), func(ctx context.Context) error {
+	_, f := c.insist(c.detached(context.Background()), func(ctx context.Context) error {
 		_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
 		return err
 	})
