@@ -132,10 +132,10 @@ func (c *Client) isClosing() bool {
 	}
 }
 
-// start runs a task apart from its caller, and keeps the tenure that it is about, if
-// any, for as long. It reports false, and runs nothing, once the client is being
-// closed.
-func (c *Client) start(t *tenure, task func()) bool {
+// start runs a task apart from its caller, keeps the tenure that it is about, if any,
+// for as long, and then closes done, if it is not nil. It reports false, and does
+// nothing, once the client is being closed.
+func (c *Client) start(t *tenure, done chan<- struct{}, task func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
@@ -145,10 +145,13 @@ func (c *Client) start(t *tenure, task func()) bool {
 		t.users++
 	}
 	c.tasks.Go(func() {
-		if t != nil {
-			defer c.leave(t)
-		}
 		task()
+		if t != nil {
+			c.leave(t)
+		}
+		if done != nil {
+			close(done)
+		}
 	})
 	return true
 }
@@ -304,7 +307,7 @@ func (c *Client) isRetired(t *tenure) bool {
 func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
 	end := time.Now().Add(lease)
 	ctx = c.detached(ctx)
-	c.start(t, func() {
+	c.start(t, nil, func() {
 		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 			_, f := c.ask(ctx, func(ctx context.Context) error {
 				_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)

@@ -74,8 +74,7 @@ func (h *Hold) unlock(ctx context.Context) error {
 		err  error
 		done = make(chan struct{})
 	)
-	if !c.start(t, func() {
-		defer close(done)
+	if !c.start(t, done, func() {
 		t.turn <- struct{}{}
 		defer t.give()
 		err = t.release(c.detached(ctx), h)

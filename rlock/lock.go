@@ -271,8 +271,7 @@ func query[T any](ctx context.Context, l *Lock, script func(context.Context) (T,
 	}
 	var err error
 	done := make(chan struct{})
-	if !c.start(nil, func() {
-		defer close(done)
+	if !c.start(nil, done, func() {
 		err = ask(c.detached(ctx))
 	}) {
 		return zero, ErrClosed

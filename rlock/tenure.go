@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-rlock/rlock/lua"
@@ -98,56 +98,26 @@ func (t *tenure) attempt(p patience, r request) outcome {
 		return t.acquire(p.ctx, r)
 	}
 	var (
-		result outcome
-		state  handover
-		done   = make(chan struct{})
+		result  outcome
+		settled atomic.Bool // by whichever comes first: the result, or the caller who leaves
+		done    = make(chan struct{})
 	)
-	if !t.client.start(t, func() {
+	if !t.client.start(t, done, func() {
 		defer t.give()
 		ctx := t.client.detached(p.ctx)
-		o := t.acquire(ctx, r)
-		if state.deliver(func() { result = o; close(done) }) {
-			return
-		}
-		if o.hold != nil {
-			t.undo(ctx, o.hold)
+		result = t.acquire(ctx, r)
+		if !settled.CompareAndSwap(false, true) && result.hold != nil {
+			t.undo(ctx, result.hold)
 		}
 	}) {
 		t.give()
 		return outcome{err: ErrClosed}
 	}
-	if err := p.wait(t.client, done); err != nil && state.abandon() {
+	if err := p.wait(t.client, done); err != nil && settled.CompareAndSwap(false, true) {
 		return outcome{err: err}
 	}
 	<-done
 	return result
-}
-
-// handover decides whether a result reaches its caller or the caller left before.
-type handover struct {
-	mu   sync.Mutex
-	over bool
-}
-
-// deliver runs pass and reports true, unless the caller has left.
-func (h *handover) deliver(pass func()) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.over {
-		return false
-	}
-	h.over = true
-	pass()
-	return true
-}
-
-// abandon reports whether the caller leaves without the result.
-func (h *handover) abandon() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	left := !h.over
-	h.over = true
-	return left
 }
 
 // acquire takes the lock once, or one more time, or finds it in other hands. The

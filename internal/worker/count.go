@@ -155,7 +155,7 @@ func (c *counting) turn(mind *witness, way int) error {
 	case 0:
 		return c.hold(ctx, mind)(lock.Lock(ctx))
 	case 1:
-		return c.hold(ctx, mind)(lock.TryLock(ctx, time.Minute, rlock.WithLease(time.Minute)))
+		return c.try(ctx, mind, lock, time.Minute, rlock.WithLease(time.Minute))
 	case 2:
 		return lock.Do(ctx, func(context.Context) error { return c.inside(mind) })
 	case 3: // within a hold, which ends first
@@ -173,17 +173,23 @@ func (c *counting) turn(mind *witness, way int) error {
 		defer cancel()
 		return c.hold(ctx, mind)(lock.Lock(ctx))
 	default:
-		return c.hold(ctx, mind)(lock.TryLock(ctx, time.Millisecond))
+		return c.try(ctx, mind, lock, time.Millisecond)
 	}
+}
+
+// try is a turn with TryLock, which may be in vain.
+func (c *counting) try(ctx context.Context, mind *witness, lock *rlock.Lock, wait time.Duration, options ...rlock.LockOption) error {
+	hold, err := lock.TryLock(ctx, wait, options...)
+	if errors.Is(err, rlock.ErrNotAcquired) {
+		c.note(func(t *Tally) { t.Skipped++ })
+		return nil
+	}
+	return c.hold(ctx, mind)(hold, err)
 }
 
 // hold returns a function that takes what Lock or TryLock returned and does the rest.
 func (c *counting) hold(ctx context.Context, mind *witness) func(*rlock.Hold, error) error {
 	return func(hold *rlock.Hold, err error) error {
-		if errors.Is(err, rlock.ErrNotAcquired) {
-			c.note(func(t *Tally) { t.Skipped++ })
-			return nil
-		}
 		if err != nil {
 			return err
 		}

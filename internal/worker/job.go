@@ -138,7 +138,7 @@ func (w *worker) open() (err error) {
 func (w *worker) say(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fmt.Fprintf(w.out, format+"\n", args...)
+	_, _ = fmt.Fprintf(w.out, format+"\n", args...) // a parent that is gone hears nothing
 }
 
 // kind returns in few words what an operation of the library came to: a documented

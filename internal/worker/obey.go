@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/go-rlock/rlock/rlock"
 )
@@ -97,15 +96,14 @@ func (o *obedient) do(words []string) string {
 	return "error: there is no such command"
 }
 
-// held remembers a hold and returns the answer to an attempt to lock: "held", when,
-// in milliseconds of the wall clock, and by whom.
+// held remembers a hold and returns the answer to an attempt to lock: "held", and by
+// whom.
 func (o *obedient) held(hold *rlock.Hold, err error) string {
 	if err != nil {
 		return kind(err)
 	}
-	now := time.Now().UnixMilli()
 	o.holds = append(o.holds, hold)
-	return fmt.Sprintf("held %d %s", now, hold.Owner())
+	return fmt.Sprintf("held %s", hold.Owner())
 }
 
 // look returns what the hold says in one of the ways in which it can be asked.

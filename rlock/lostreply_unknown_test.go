@@ -1,0 +1,329 @@
+package rlock_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/internal/redistest"
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// epoch lies between the numbers of one owner on the wire.
+const epoch = 1 << 40
+
+// blackout makes the outcome of the next run of the script unknown: the server runs it,
+// its reply is lost, and no connection can be made any more until the returned function
+// is called.
+func blackout(t *testing.T, proxy *redistest.Proxy, script, name string) (end func()) {
+	t.Helper()
+	cut := proxy.CutReplyAfter(running(t, script, name))
+	proxy.Refuse(true)
+	return func() {
+		t.Helper()
+		awaitClosed(t, cut, soon, "the connection is cut")
+		proxy.Refuse(false)
+	}
+}
+
+// numberOf returns the number of the lock's only owner, which belongs to the client and
+// has that many holds.
+func numberOf(t *testing.T, s *redistest.Server, client *rlock.Client, name string, holds int) int64 {
+	t.Helper()
+	fields := holders(t, s, name)
+	require.Len(t, fields, 1)
+	for field, count := range fields {
+		require.Equal(t, strconv.Itoa(holds), count)
+		number, ok := strings.CutPrefix(field, client.ID()+":")
+		require.True(t, ok, "%s belongs to another client", field)
+		n, err := strconv.ParseInt(number, 10, 64)
+		require.NoError(t, err)
+		return n
+	}
+	return 0
+}
+
+func TestUnknownAcquisitionIsUndoneAndChangesTheOwnersNumber(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	for kind, step := range map[string]int64{"Goroutine": epoch, "ExplicitOwner": -epoch} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			if kind == "ExplicitOwner" {
+				ctx = ownerContext(t)
+			}
+			proxy := server.Proxy(t)
+			client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+			lock, other := client.NewLock(uniqueName(t)), client.NewLock(uniqueName(t))
+			before, err := other.Lock(ctx)
+			require.NoError(t, err)
+			number := numberOf(t, server, client, other.Name(), 1)
+
+			for k := int64(1); k <= 3; k++ {
+				end := blackout(t, proxy, "acquire", lock.Name())
+				_, err := lock.Lock(ctx)
+				requireFault(t, err)
+				require.Equal(t, number+(k-1)*step, numberOf(t, server, client, lock.Name(), 1))
+				end()
+				awaitFree(t, server, lock.Name())
+
+				hold, err := lock.TryLock(ctx, soon)
+				require.NoError(t, err)
+				require.Equal(t, number+k*step, numberOf(t, server, client, lock.Name(), 1))
+				require.NoError(t, hold.Unlock(ctx))
+			}
+
+			// Who is an owner already stays the same one.
+			again, err := other.Lock(ctx)
+			require.NoError(t, err)
+			require.Equal(t, number, numberOf(t, server, client, other.Name(), 2))
+			require.NoError(t, again.Unlock(ctx))
+			require.NoError(t, before.Unlock(ctx))
+			hold, err := other.Lock(ctx)
+			require.NoError(t, err)
+			require.Equal(t, number+3*step, numberOf(t, server, client, other.Name(), 1))
+			require.NoError(t, hold.Unlock(ctx))
+		})
+	}
+}
+
+// The caller tries again at once, while what is unknown is still unknown.
+func TestOwnerTriesAgainWhileTheOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	proxy := server.Proxy(t)
+	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	end := blackout(t, proxy, "acquire", lock.Name())
+	for range 3 {
+		_, err := lock.Lock(ctx)
+		requireFault(t, err)
+	}
+	end()
+	hold, err := lock.TryLock(ctx, soon)
+	require.NoError(t, err)
+	n, err := lock.HoldCount(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.NoError(t, hold.Unlock(ctx))
+	require.NoError(t, client.Close())
+	requireFree(t, server, lock.Name())
+}
+
+func TestUnknownReentryLeavesTheOuterHoldAlone(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	proxy := server.Proxy(t)
+	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	outer, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	number := numberOf(t, server, client, lock.Name(), 1)
+	end := blackout(t, proxy, "acquire", lock.Name())
+	_, err = lock.Lock(ctx)
+	requireFault(t, err)
+	require.Equal(t, number, numberOf(t, server, client, lock.Name(), 2))
+	end()
+
+	inner, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	require.Equal(t, number, numberOf(t, server, client, lock.Name(), 2))
+	require.NoError(t, inner.Unlock(ctx))
+	require.Equal(t, number, numberOf(t, server, client, lock.Name(), 1))
+	require.NoError(t, outer.Err())
+	require.NoError(t, outer.Unlock(ctx))
+	requireFree(t, server, lock.Name())
+}
+
+func TestUnknownReleaseThatHappenedSucceedsWhenItIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	for kind, again := range map[string]func(ctx context.Context, lock *rlock.Lock, hold *rlock.Hold) error{
+		"HoldUnlock": func(ctx context.Context, _ *rlock.Lock, hold *rlock.Hold) error { return hold.Unlock(ctx) },
+		"LockUnlock": func(ctx context.Context, lock *rlock.Lock, _ *rlock.Hold) error { return lock.Unlock(ctx) },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			proxy := server.Proxy(t)
+			client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+			lock := client.NewLock(uniqueName(t))
+			ctx := ownerContext(t)
+			hold, err := lock.Lock(ctx)
+			require.NoError(t, err)
+			number := numberOf(t, server, client, lock.Name(), 1)
+			end := blackout(t, proxy, "release", lock.Name())
+			requireFault(t, hold.Unlock(ctx))
+			requireFree(t, server, lock.Name())
+			end()
+
+			require.NoError(t, again(ctx, lock, hold))
+			require.NoError(t, hold.Err())
+			require.NoError(t, hold.Unlock(ctx))
+			require.ErrorIs(t, lock.Unlock(ctx), rlock.ErrNotHeld)
+
+			hold, err = lock.Lock(ctx)
+			require.NoError(t, err)
+			require.Equal(t, number-epoch, numberOf(t, server, client, lock.Name(), 1))
+			require.NoError(t, hold.Unlock(ctx))
+		})
+	}
+}
+
+// Somebody else took the lock in between: the release had succeeded all the same.
+func TestUnknownReleaseDoesNotTakeTheLockFromItsNextOwner(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	proxy := server.Proxy(t)
+	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	hold, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	end := blackout(t, proxy, "release", lock.Name())
+	requireFault(t, hold.Unlock(ctx))
+	occupy(t, server, lock.Name(), time.Minute)
+	end()
+	require.NoError(t, hold.Unlock(ctx))
+	require.Equal(t, map[string]string{foreign: "1"}, holders(t, server, lock.Name()))
+}
+
+// A detour is a way to the server that can be changed: what was sent on the old one
+// arrives late, what is sent from then on does not.
+type detour struct {
+	mu    sync.Mutex
+	addr  string
+	conns []net.Conn
+}
+
+func (d *detour) use(option *rueidis.ClientOption) {
+	option.DialCtxFn = func(ctx context.Context, _ string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		conn, err := dialer.DialContext(ctx, "tcp", d.addr)
+		if err == nil {
+			d.conns = append(d.conns, conn)
+		}
+		return conn, err
+	}
+}
+
+// change closes the connections on the client's side, so that what they have sent is
+// still delivered, and leads later ones to addr.
+func (d *detour) change(addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addr = addr
+	for _, conn := range d.conns {
+		_ = conn.Close()
+	}
+	d.conns = nil
+}
+
+// late runs operation so that two copies of its script reach the server: one in time,
+// and one that has arrived when the returned function returns.
+func late(t *testing.T, slow *redistest.Proxy, way *detour, match func([]byte) bool, operation func() error) (arrive func()) {
+	t.Helper()
+	sent := make(chan struct{})
+	announce := sync.OnceFunc(func() { close(sent) })
+	slow.CutRequest(func(request []byte) bool {
+		if match(request) {
+			announce()
+		}
+		return false
+	})
+	slow.SetDelay(time.Second)
+	done := make(chan error, 1)
+	go func() { done <- operation() }()
+	awaitClosed(t, sent, soon, "the script is sent")
+	way.change(server.Addr())
+	require.NoError(t, <-done)
+	return func() {
+		t.Helper()
+		until(t, soon, "the late copy has arrived", func() bool { return slow.Connections() == 0 })
+		server.Do(t, "PING") // and the server has looked at it
+	}
+}
+
+func TestLateCopyOfAReleaseFreesNobodysLock(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	slow := server.Proxy(t)
+	way := &detour{addr: slow.Addr()}
+	client := newClient(t, server.Client(t, way.use, oneConnection))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	hold, err := lock.Lock(ctx)
+	require.NoError(t, err)
+
+	arrive := late(t, slow, way, running(t, "release", lock.Name()), func() error { return hold.Unlock(ctx) })
+	requireFree(t, server, lock.Name())
+	hold, err = lock.Lock(ctx)
+	require.NoError(t, err)
+	arrive()
+	numberOf(t, server, client, lock.Name(), 1)
+	require.NoError(t, hold.Unlock(ctx))
+	require.NoError(t, hold.Err())
+}
+
+func TestLateCopyOfAReentryBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	slow := server.Proxy(t)
+	way := &detour{addr: slow.Addr()}
+	client := newClient(t, server.Client(t, way.use, oneConnection))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	outer, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	var inner *rlock.Hold
+	arrive := late(t, slow, way, running(t, "acquire", lock.Name()), func() (err error) {
+		inner, err = lock.Lock(ctx)
+		return err
+	})
+	numberOf(t, server, client, lock.Name(), 2)
+	require.NoError(t, inner.Unlock(ctx))
+	require.NoError(t, outer.Unlock(ctx))
+	arrive()
+	requireFree(t, server, lock.Name())
+}
+
+// A reduced lease is stated, and a late copy states it again, although a longer one has
+// been asked for since.
+func TestLateCopyOfAReductionShortensNoLease(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	slow := server.Proxy(t)
+	way := &detour{addr: slow.Addr()}
+	const short = 3 * time.Second
+	client := newClient(t, server.Client(t, way.use, oneConnection), rlock.WithWatchdogTimeout(short))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	outer, err := lock.Lock(ctx, rlock.WithLease(short))
+	require.NoError(t, err)
+	inner, err := lock.Lock(ctx, rlock.WithLease(time.Minute))
+	require.NoError(t, err)
+	arrive := late(t, slow, way, running(t, "reduce", lock.Name()), func() error { return inner.Unlock(ctx) })
+	inner, err = lock.Lock(ctx, rlock.WithLease(time.Minute))
+	require.NoError(t, err)
+	arrive()
+
+	awaitClosed(t, outer.Done(), soon, "the outer hold's lease ends")
+	require.NoError(t, inner.Err())
+	until(t, short, "the lock lasts for as long as the inner hold", func() bool {
+		pttl, ok := server.Do(t, "PTTL", lock.Name()).(int64)
+		require.True(t, ok && pttl > 0, "the lock has expired under its holder")
+		return pttl > 30_000
+	})
+	require.NoError(t, inner.Unlock(ctx))
+}

@@ -1,0 +1,287 @@
+package rlock_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/internal/redistest"
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// A lost wake-up would cost a whole lease, which is longer than the test may take.
+func TestNoWakeUpIsLost(t *testing.T) {
+	t.Parallel()
+	const clients, goroutines, rounds = 2, 16, 60
+	for names, kind := range map[int]string{1: "OneName", 3: "ThreeNames"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			locks, counters := freshNames(t, names), make([]counter, names)
+			began := time.Now()
+			var wg sync.WaitGroup
+			for range clients {
+				client := newClient(t, server.Client(t))
+				for range goroutines {
+					wg.Go(func() {
+						ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+						defer cancel()
+						ctx = rlock.WithOwner(ctx, rlock.NewOwner())
+						for round := range rounds {
+							n := round % names
+							hold, err := client.NewLock(locks[n]).Lock(ctx)
+							if !assert.NoError(t, err) {
+								return
+							}
+							counters[n].increment()
+							assert.NoError(t, hold.Unlock(ctx))
+						}
+					})
+				}
+			}
+			wg.Wait()
+			var total int64
+			for i := range counters {
+				total += counters[i].value.Load()
+				requireFree(t, server, locks[i])
+			}
+			require.EqualValues(t, clients*goroutines*rounds, total)
+			t.Logf("%d acquisitions in %v", total, time.Since(began))
+		})
+	}
+}
+
+// The wake-up comes just when the waiter in front gives up: whoever is behind it gets
+// the lock all the same.
+func TestWakeUpThatIsNotUsedIsPassedOn(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, server.Client(t))
+	for range 60 {
+		lock := client.NewLock(uniqueName(t))
+		occupy(t, server, lock.Name(), time.Hour)
+		wait := time.Duration(10+rand.IntN(10)) * time.Millisecond
+		front := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.TryLock(ctx, wait) })
+		awaitListener(t, server, lock.Name())
+		behind := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+		timer := time.NewTimer(time.Duration(rand.IntN(15)) * time.Millisecond) // somewhere around the end of the wait
+		<-timer.C
+		vacate(t, server, lock.Name())
+
+		if got := result(t, front, soon); got.err == nil {
+			require.NoError(t, got.hold.Unlock(t.Context()))
+		} else {
+			require.ErrorIs(t, got.err, rlock.ErrNotAcquired)
+		}
+		got := result(t, behind, soon)
+		require.NoError(t, got.err)
+		require.NoError(t, got.hold.Unlock(t.Context()))
+	}
+}
+
+// Redisson publishes 0; 1 wakes everybody in its latches.
+func TestReleaseByRedissonWakesAWaiter(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, server.Client(t))
+	for _, payload := range []string{"0", "1"} {
+		t.Run("Payload"+payload, func(t *testing.T) {
+			lock := client.NewLock(uniqueName(t))
+			occupy(t, server, lock.Name(), time.Hour)
+			const waiters = 3
+			served := make(chan error, waiters)
+			for range waiters {
+				ctx := ownerContext(t)
+				go func() { served <- lock.Do(ctx, func(context.Context) error { return nil }) }()
+			}
+			awaitListener(t, server, lock.Name())
+
+			released := time.Now()
+			server.Do(t, "DEL", lock.Name())
+			server.Do(t, "PUBLISH", channelName(lock.Name()), payload)
+			for range waiters {
+				select {
+				case err := <-served:
+					require.NoError(t, err)
+				case <-time.After(soon):
+					require.FailNow(t, "a waiter was not woken")
+				}
+			}
+			t.Logf("%d waiters were served within %v", waiters, time.Since(released))
+			requireFree(t, server, lock.Name())
+		})
+	}
+}
+
+// Without a message, the end of the lease that was seen wakes the waiter.
+func TestEndOfTheLeaseWakesAWaiter(t *testing.T) {
+	t.Parallel()
+	const lease = 400 * time.Millisecond
+	client := newClient(t, server.Client(t))
+	for _, kind := range []string{"Expires", "IsRenewedOnce"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			lock := client.NewLock(uniqueName(t))
+			occupy(t, server, lock.Name(), lease)
+			waiting := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+			awaitListener(t, server, lock.Name())
+			if kind == "IsRenewedOnce" {
+				occupy(t, server, lock.Name(), 2*lease)
+			}
+			got := result(t, waiting, soon)
+			require.NoError(t, got.err)
+			require.NoError(t, got.hold.Unlock(t.Context()))
+		})
+	}
+}
+
+// A waiter that is not in front of its queue must not sleep on when those before it
+// leave for other reasons than the lock.
+func TestNextWaiterTakesOverFromOneThatLeaves(t *testing.T) {
+	t.Parallel()
+	const lease = time.Second
+	client := newClient(t, server.Client(t))
+	lock := client.NewLock(uniqueName(t))
+	occupy(t, server, lock.Name(), lease)
+	ctx, cancel := context.WithCancel(t.Context())
+	front := inBackground(ctx, func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+	awaitListener(t, server, lock.Name())
+	behind := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+	cancel()
+	require.ErrorIs(t, result(t, front, soon).err, context.Canceled)
+	got := result(t, behind, soon)
+	require.NoError(t, got.err)
+	require.NoError(t, got.hold.Unlock(t.Context()))
+}
+
+// Waiting costs the server nothing while nothing happens.
+func TestWaitersSendNothingWhileTheySleep(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	client := newClient(t, s.Client(t))
+	lock := client.NewLock(uniqueName(t))
+	occupy(t, s, lock.Name(), time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var waiting []<-chan call
+	for range 200 {
+		waiting = append(waiting, inBackground(ctx, func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) }))
+	}
+	awaitListener(t, s, lock.Name())
+	until(t, soon, "everybody has tried once", func() bool { return s.CommandStats(t)["pttl"].Calls > 200 })
+	s.ResetStats(t)
+	quiet := time.NewTimer(500 * time.Millisecond)
+	<-quiet.C
+	stats := s.CommandStats(t)
+	for _, command := range []string{"evalsha", "eval", "subscribe", "unsubscribe", "exists", "pttl"} {
+		assert.Zero(t, stats[command].Calls, command)
+	}
+	cancel()
+	for _, w := range waiting {
+		require.ErrorIs(t, result(t, w, soon).err, context.Canceled)
+	}
+}
+
+var channelCount = regexp.MustCompile(`pubsub_channels:(\d+)`)
+
+// subscribedChannels returns the number of channels that anybody listens on.
+func subscribedChannels(t *testing.T, s *redistest.Server) int {
+	t.Helper()
+	match := channelCount.FindStringSubmatch(fmt.Sprint(s.Do(t, "INFO", "stats")))
+	require.Len(t, match, 2)
+	n, err := strconv.Atoi(match[1])
+	require.NoError(t, err)
+	return n
+}
+
+// connections returns the number of the server's connections of that name.
+func connections(t *testing.T, s *redistest.Server, name string) int {
+	t.Helper()
+	return strings.Count(fmt.Sprint(s.Do(t, "CLIENT", "LIST")), " name="+name+" ")
+}
+
+func TestManyContendedNamesShareTheConnections(t *testing.T) {
+	t.Parallel()
+	const names, limit = 20_000, 2 * time.Minute
+	s := redistest.Start(t)
+	const label = "contender"
+	rdb := s.Client(t, oneConnection, func(option *rueidis.ClientOption) { option.ClientName = label })
+	client := newClient(t, rdb)
+	s.Do(t, "EVAL", `for i = 1, ARGV[2] do
+		redis.call('HSET', 'n:' .. i, ARGV[1], 1)
+		redis.call('PEXPIRE', 'n:' .. i, 3600000)
+	end`, "0", foreign, strconv.Itoa(names))
+
+	// One for the Redis client, one for pub/sub.
+	const mostConnections = 2
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	errs := make(chan error, names)
+	for i := range names {
+		go func() {
+			lock := client.NewLock("n:" + strconv.Itoa(i+1))
+			var err error
+			if i%2 == 0 {
+				_, err = lock.Lock(ctx)
+			} else {
+				_, err = lock.TryLock(ctx, time.Hour)
+			}
+			errs <- err
+		}()
+	}
+	most := 0
+	until(t, limit, "everybody waits", func() bool {
+		most = max(most, connections(t, s, label))
+		return subscribedChannels(t, s) == names
+	})
+	assert.LessOrEqual(t, most, mostConnections)
+
+	vacate(t, s, "n:1")
+	vacate(t, s, "n:2")
+	until(t, limit, "waiters of single names are woken", func() bool {
+		return len(holders(t, s, "n:1"))+len(holders(t, s, "n:2")) == 2
+	})
+	cancel()
+	acquired := 0
+	for range names {
+		if err := <-errs; err == nil {
+			acquired++
+		} else if !assert.ErrorIs(t, err, context.Canceled) {
+			break
+		}
+	}
+	assert.Equal(t, 2, acquired)
+	assert.LessOrEqual(t, connections(t, s, label), mostConnections)
+	until(t, limit, "nothing is subscribed any more", func() bool { return subscribedChannels(t, s) == 0 })
+	require.NoError(t, client.Close())
+}
+
+// A busy lock does not subscribe and unsubscribe all the time.
+func TestBusyLockSubscribesOnce(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	client := newClient(t, s.Client(t))
+	lock := client.NewLock(uniqueName(t))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			ctx := rlock.WithOwner(context.Background(), rlock.NewOwner())
+			for range 50 {
+				assert.NoError(t, lock.Do(ctx, func(context.Context) error { return nil }))
+			}
+		})
+	}
+	wg.Wait()
+	assert.LessOrEqual(t, s.CommandStats(t)["subscribe"].Calls, int64(5))
+	until(t, soon, "nothing is subscribed any more", func() bool { return subscribedChannels(t, s) == 0 })
+	until(t, soon, "the pub/sub connection is closed", func() bool {
+		return strings.Count(fmt.Sprint(s.Do(t, "CLIENT", "LIST")), "flags=P") == 0
+	})
+}

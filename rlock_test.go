@@ -1,0 +1,342 @@
+//go:build unix
+
+// Package rlock_test lets several processes lock on a real server, end to end, and
+// kills, freezes and terminates them.
+package rlock_test
+
+import (
+	"crypto/rand"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-rlock/rlock/internal/redistest"
+	"github.com/go-rlock/rlock/internal/worker"
+)
+
+var server *redistest.Server
+
+func TestMain(m *testing.M) {
+	worker.Main()
+	goleak.VerifyTestMain(redistest.Main(m, &server))
+}
+
+func TestProcessesExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	job := worker.Job{Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 4, Rounds: 60}
+	const processes = 4
+	total := finish(t, start(t, processes, job))
+
+	assert.Equal(t, processes*job.Goroutines*job.Rounds, total.Acquired+total.Skipped)
+	assert.Equal(t, total.Acquired, counter(t, name))
+	assert.Zero(t, total.Lost+total.Faults)
+	assert.Zero(t, exists(t, server, name), "the lock is free in the end")
+}
+
+func TestWitnessSeesTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	t.Run("InTwoProcesses", func(t *testing.T) {
+		t.Parallel()
+		name := fresh(t)
+		first, second := obedient(t, worker.Job{Name: name}), obedient(t, worker.Job{Name: name})
+		require.Equal(t, "nil", first.Ask(t, "enter"))
+		assert.Contains(t, second.Ask(t, "enter"), "two inside at once")
+		assert.Equal(t, "nil", first.Ask(t, "leave"))
+		assert.Equal(t, "nil", second.Ask(t, "enter"))
+		assert.Contains(t, first.Ask(t, "leave"), "two inside at once")
+	})
+	t.Run("WhenNobodyLocks", func(t *testing.T) {
+		t.Parallel()
+		name := fresh(t)
+		crew := start(t, 2, worker.Job{
+			Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 4, Unlocked: true,
+		})
+		var overlaps int
+		for _, p := range crew { // it stops when it sees the other, or itself
+			if p.Tally(t).Overlap != "" {
+				overlaps++
+			}
+		}
+		assert.NotZero(t, overlaps)
+	})
+}
+
+func TestSameGoroutineOfTwoProcessesIsTwoOwners(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	first, second := obedient(t, worker.Job{Name: name}), obedient(t, worker.Job{Name: name})
+	// An obedient process locks in its main goroutine, whose number is always the same.
+	owner := held(t, first.Ask(t, "lock "+name))
+	assert.Equal(t, "not acquired", second.Ask(t, "trylock "+name))
+	assert.Equal(t, "nil", first.Ask(t, "unlock"))
+	other := held(t, second.Ask(t, "trylock "+name))
+	assert.Equal(t, owner, other)
+}
+
+func TestKilledHolderIsSucceededWhenItsLeaseEnds(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	holder := obedient(t, worker.Job{Name: name, WatchdogTimeout: 3 * time.Second})
+	held(t, holder.Ask(t, "lock "+name))
+	require.Equal(t, "nil", holder.Ask(t, "enter"))
+	job := worker.Job{Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 2, Rounds: 20}
+	crew := start(t, 2, job)
+	eventually(t, "both processes wait", func() bool { return listeners(t, server, name) == len(crew) })
+	least := leaseEnd(t, name)
+	eventually(t, "the lease is renewed", func() bool { return leaseEnd(t, name) > least+100 })
+
+	holder.Kill()
+	end := leaseEnd(t, name)
+	total := finish(t, crew)
+	assert.GreaterOrEqual(t, total.First, end, "nobody has the lock before the lease ends")
+	assert.Less(t, total.First, end+5000, "somebody has it soon after")
+	assert.Equal(t, len(crew)*job.Goroutines*job.Rounds, total.Acquired+total.Skipped)
+	assert.Equal(t, total.Acquired, counter(t, name))
+}
+
+func TestFrozenHolderLearnsOfItsLossFromTheFirstLook(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"Err", "Done", "ContextErr", "ContextDone"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			job := worker.Job{Name: name, WatchdogTimeout: 2 * time.Second}
+			frozen, other := obedient(t, job), obedient(t, job)
+			held(t, frozen.Ask(t, "lock "+name))
+			require.Equal(t, "nil", frozen.Ask(t, "look "+way))
+			require.Equal(t, "freezing", frozen.Ask(t, "freeze "+way)) // with SIGSTOP
+			held(t, other.Ask(t, "lock "+name))
+
+			frozen.Tell(t, "") // it is there when the process goes on
+			frozen.Signal(t, syscall.SIGCONT)
+			lost := []string{"lost: lease expired", "lost: server unreachable"} // it may have been renewing just then
+			assert.Contains(t, lost, frozen.Hear(t))
+			assert.Contains(t, lost, frozen.Ask(t, "unlock"))
+			assert.Equal(t, "nil", other.Ask(t, "unlock"), "the other one's hold is not touched")
+		})
+	}
+}
+
+func TestKilledWaiterDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	holder, first, second := obedient(t, worker.Job{Name: name}), obedient(t, worker.Job{Name: name}), obedient(t, worker.Job{Name: name})
+	held(t, holder.Ask(t, "lock "+name))
+	first.Tell(t, "lock "+name)
+	eventually(t, "the first waits", func() bool { return listeners(t, server, name) == 1 })
+	second.Tell(t, "lock "+name)
+	eventually(t, "the second waits", func() bool { return listeners(t, server, name) == 2 })
+
+	first.Kill()
+	assert.Equal(t, "nil", holder.Ask(t, "unlock"))
+	held(t, second.Hear(t))
+	assert.Equal(t, "nil", second.Ask(t, "unlock"))
+	assert.Zero(t, exists(t, server, name))
+}
+
+func TestTerminatedProcessThatClosesLeavesNothingLocked(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	nested, single, wanted := name+":nested", name+":single", name+":wanted"
+	closing, other := obedient(t, worker.Job{Name: name}), obedient(t, worker.Job{Name: name})
+	for _, name := range []string{nested, single, nested} {
+		held(t, closing.Ask(t, "lock "+name))
+	}
+	held(t, other.Ask(t, "lock "+wanted))
+	require.Equal(t, "queued", closing.Ask(t, "queue "+wanted))
+	eventually(t, "it waits", func() bool { return listeners(t, server, wanted) == 1 })
+	other.Tell(t, "lock "+nested)
+	eventually(t, "the other one waits", func() bool { return listeners(t, server, nested) == 1 })
+
+	closing.Signal(t, syscall.SIGTERM)
+	assert.ElementsMatch(t, []string{"queue: client closed", "closed: nil"}, []string{closing.Hear(t), closing.Hear(t)})
+	closing.Succeed(t)
+	held(t, other.Hear(t))
+	assert.Zero(t, exists(t, server, single))
+	assert.Equal(t, "nil", other.Ask(t, "unlock"))
+	assert.Equal(t, "nil", other.Ask(t, "unlock"))
+	assert.Zero(t, exists(t, server, nested, wanted))
+}
+
+func TestServerRestartFreesALock(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	volatile := redistest.Start(t)
+	job := worker.Job{
+		Name:            name,
+		Server:          volatile.Addr(),
+		Witness:         server.Addr(),
+		WatchdogTimeout: 10 * time.Minute, // nothing but the reconnection tells
+		GracePeriod:     worker.Limit,
+	}
+	holder, waiter := obedient(t, job), obedient(t, job)
+	held(t, holder.Ask(t, "lock "+name))
+	waiter.Tell(t, "lock "+name)
+	eventually(t, "it waits", func() bool { return listeners(t, volatile, name) == 1 })
+
+	volatile.Restart(t)
+	held(t, waiter.Hear(t))
+	eventually(t, "the holder learns of it", func() bool { return holder.Ask(t, "look Err") != "nil" })
+	assert.Equal(t, "lost: removed or taken over", holder.Ask(t, "look Err"))
+	assert.Equal(t, "lost: removed or taken over", holder.Ask(t, "unlock"))
+	assert.Equal(t, "nil", waiter.Ask(t, "unlock"), "the waiter's hold is not touched")
+}
+
+func TestRunGoesOnAfterServerRestart(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		grace time.Duration
+		down  bool // until every process has met a fault
+	}{
+		{name: "AtOnce", grace: worker.Limit},
+		{name: "AfterFaultsWereReturned", grace: 50 * time.Millisecond, down: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			volatile := redistest.Start(t)
+			name := fresh(t)
+			crew := start(t, 3, worker.Job{
+				Duty: worker.Count, Server: volatile.Addr(), Witness: server.Addr(), Name: name,
+				Goroutines: 3, GracePeriod: c.grace, Faulty: true,
+			})
+			progress := func(p *worker.Process) worker.Tally {
+				p.Tell(t, "report")
+				return p.Tally(t)
+			}
+			for _, p := range crew {
+				eventually(t, "it counts", func() bool { return progress(p).Acquired > 20 })
+			}
+			if c.down {
+				volatile.Kill()
+				for _, p := range crew {
+					eventually(t, "it meets faults", func() bool { return progress(p).Faults > 20 })
+				}
+			}
+			volatile.Restart(t)
+			for _, p := range crew {
+				before := progress(p).Acquired
+				eventually(t, "it counts on", func() bool { return progress(p).Acquired > before+20 })
+			}
+			t.Logf("%+v", finish(t, crew)) // fails unless all errors were faults or losses
+			assert.Zero(t, exists(t, volatile, name))
+		})
+	}
+}
+
+// fresh returns the name of a lock that nobody has used, not even this test before.
+func fresh(t *testing.T) string {
+	t.Helper()
+	return t.Name() + "-" + rand.Text()
+}
+
+// start starts n processes with one job.
+func start(t *testing.T, n int, job worker.Job) []*worker.Process {
+	t.Helper()
+	crew := make([]*worker.Process, n)
+	for i := range crew {
+		crew[i] = worker.Start(t, job)
+	}
+	return crew
+}
+
+// finish lets processes that count come to their end, and returns the sum of what they
+// have done, and when the first had the lock. Nobody may have seen an overlap.
+func finish(t *testing.T, crew []*worker.Process) worker.Tally {
+	t.Helper()
+	for _, p := range crew {
+		p.Finish(t)
+	}
+	var total worker.Tally
+	for _, p := range crew {
+		tally := p.Tally(t)
+		p.Succeed(t)
+		assert.Empty(t, tally.Overlap)
+		total.Acquired += tally.Acquired
+		total.Skipped += tally.Skipped
+		total.Lost += tally.Lost
+		total.Faults += tally.Faults
+		if total.First == 0 || 0 < tally.First && tally.First < total.First {
+			total.First = tally.First
+		}
+	}
+	return total
+}
+
+// obedient starts a process that obeys. It is on the shared server by default.
+func obedient(t *testing.T, job worker.Job) *worker.Process {
+	t.Helper()
+	job.Duty = worker.Obey
+	if job.Server == "" {
+		job.Server = server.Addr()
+	}
+	p := worker.Start(t, job)
+	require.Equal(t, "ready", p.Hear(t))
+	return p
+}
+
+// held requires that an answer to "lock" says that the lock was acquired, and returns
+// by which owner.
+func held(t *testing.T, answer string) (owner string) {
+	t.Helper()
+	owner, ok := strings.CutPrefix(answer, "held ")
+	require.True(t, ok, "the answer is %q", answer)
+	return owner
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for give := time.Now().Add(worker.Limit); !holds(); <-tick.C {
+		require.True(t, time.Now().Before(give), "%s: not for %v", what, worker.Limit)
+	}
+}
+
+// listeners returns how many processes wait for a lock, or did until just now.
+func listeners(t *testing.T, s *redistest.Server, name string) int {
+	t.Helper()
+	reply, ok := s.Do(t, "PUBSUB", "NUMSUB", "redisson_lock__channel:{"+name+"}").([]any)
+	require.True(t, ok)
+	require.Len(t, reply, 2)
+	n, ok := reply[1].(int64)
+	require.True(t, ok)
+	return int(n)
+}
+
+// exists returns how many of the locks anybody has.
+func exists(t *testing.T, s *redistest.Server, names ...string) int64 {
+	t.Helper()
+	n, ok := s.Do(t, append([]string{"EXISTS"}, names...)...).(int64)
+	require.True(t, ok)
+	return n
+}
+
+// leaseEnd returns when the present lease of a lock ends if nobody renews it, in
+// milliseconds of the wall clock, or a little less.
+func leaseEnd(t *testing.T, name string) int64 {
+	t.Helper()
+	now := time.Now().UnixMilli()
+	ttl, ok := server.Do(t, "PTTL", name).(int64)
+	require.True(t, ok)
+	require.Positive(t, ttl, "somebody has the lock")
+	return now + ttl
+}
+
+// counter returns what the processes have counted to.
+func counter(t *testing.T, name string) int {
+	t.Helper()
+	text, ok := server.Do(t, "GET", worker.CounterKey(name)).(string)
+	require.True(t, ok)
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	require.NoError(t, err)
+	return n
+}
