@@ -19,7 +19,11 @@ local pttl = redis.call('PTTL', key)
 
 if pttl == -2 and first then
   redis.call('HSET', key, owner, holds)
-  redis.call('PEXPIRE', key, lease)
+  local limited = redis.pcall('PEXPIRE', key, lease)
+  if limited ~= 1 then -- refused (an ACL): do not leave a lock that never ends
+    redis.call('DEL', key)
+    return limited
+  end
   return {1, 0}
 end
 

@@ -10,6 +10,9 @@
 -- took the lock in between, who then loses it as to any forced release.
 local key, channel = KEYS[1], ARGV[1]
 
+-- What is not a hash is no lock: this raises an error rather than delete it.
+redis.call('HEXISTS', key, 'mode')
+
 if redis.call('DEL', key) == 0 then
   return {0, 0}
 end

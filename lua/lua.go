@@ -31,10 +31,15 @@ const Free = -2 * time.Millisecond
 // Forever is the time to live that a script reports for a lock that never expires.
 const Forever = -1 * time.Millisecond
 
-// Milliseconds returns d in the unit of the wire, rounded down. It is the only
-// place where a duration becomes a number.
+// milliseconds returns d in the unit of the wire, rounded up: no lease is shorter
+// than was asked for, nor 0, with which it would end at once. It is the only place
+// where a duration becomes a number.
 func milliseconds(d time.Duration) string {
-	return strconv.FormatInt(d.Milliseconds(), 10)
+	ms := d.Milliseconds()
+	if d > duration(ms) {
+		ms++
+	}
+	return strconv.FormatInt(ms, 10)
 }
 
 // duration returns the wire's number of milliseconds as a duration.
@@ -140,7 +145,8 @@ func Reduce(ctx context.Context, client rueidis.Client, key, owner string, holds
 }
 
 // ForceRelease deletes the lock at key, whoever has it, and publishes that on
-// channel. Status is NotOwner if there was none.
+// channel. Status is NotOwner if there was none. Something that is not a hash is not
+// deleted: that is an error.
 func ForceRelease(ctx context.Context, client rueidis.Client, key, channel string) (Released, error) {
 	return released(forceReleaseScript.Exec(ctx, client, []string{key}, []string{channel}))
 }
@@ -176,7 +182,7 @@ const (
 	// Kept means that the owner has the lock, for at least the lease.
 	Kept Verdict = 1
 	// TakenOver means that somebody else has the lock, or that something else was
-	// written to its name.
+	// written to its name, a read-write lock for example.
 	TakenOver Verdict = 2
 )
 
@@ -190,7 +196,7 @@ func Renew(ctx context.Context, client rueidis.Client, renewals []Renewal) ([]Ve
 		keys = append(keys, r.Key)
 		args = append(args, r.Owner, milliseconds(r.Lease))
 	}
-	values, err := renewScript.Exec(ctx, client, keys, args).AsIntSlice()
+	values, err := renewScript.Exec(ctx, client, keys, args).ToArray()
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +204,14 @@ func Renew(ctx context.Context, client rueidis.Client, renewals []Renewal) ([]Ve
 		return nil, fmt.Errorf("rlock: renew script returned %d verdicts for %d locks", len(values), len(renewals))
 	}
 	verdicts := make([]Verdict, len(values))
-	for i, v := range values {
+	for i := range values {
+		v, err := values[i].ToInt64()
+		if err != nil {
+			return nil, fmt.Errorf("rlock: renew script returned a verdict that is no integer: %w", err)
+		}
+		if v < int64(Vanished) || v > int64(TakenOver) {
+			return nil, fmt.Errorf("rlock: renew script returned the verdict %d", v)
+		}
 		verdicts[i] = Verdict(v)
 	}
 	return verdicts, nil

@@ -14,13 +14,19 @@
 local verdicts = {}
 for i, key in ipairs(KEYS) do
   local owner, lease = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
-  local held = redis.pcall('HEXISTS', key, owner)
-  if held == 1 then
-    if redis.call('PTTL', key) < lease then
+  local field = redis.pcall('HMGET', key, owner, 'mode')
+  if field.err then
+    if not string.find(field.err, 'WRONGTYPE', 1, true) then
+      return field
+    end
+    verdicts[i] = 2
+  elseif field[1] and not field[2] then
+    -- The comparison holds for a lock without expiry too: its PTTL is -1.
+    if lease > 0 and redis.call('PTTL', key) < lease then
       redis.call('PEXPIRE', key, lease)
     end
     verdicts[i] = 1
-  elseif held == 0 and redis.call('EXISTS', key) == 0 then
+  elseif redis.call('EXISTS', key) == 0 then
     verdicts[i] = 0
   else
     verdicts[i] = 2

@@ -66,13 +66,14 @@ func (j *journal) count(text string) int {
 	return strings.Count(j.text.String(), text)
 }
 
-const aclLease = 1500 * time.Millisecond
+const aclLease = 3 * time.Second
 
 // liveThroughEverything uses every operation once: alone, with nested holds, renewed,
 // contended, forced open and given back by Close.
 func liveThroughEverything(t *testing.T, s *redistest.Server, mutate func(*rueidis.ClientOption), options ...rlock.Option) {
 	t.Helper()
-	client := newClient(t, s.Client(t, mutate), append(options, rlock.WithWatchdogTimeout(aclLease))...)
+	options = append(options, rlock.WithWatchdogTimeout(aclLease), rlock.WithGracePeriod(20*time.Second))
+	client := newClient(t, s.Client(t, mutate), options...)
 	lock := client.NewLock(aclPrefix + uniqueName(t))
 	ctx := ownerContext(t)
 
@@ -96,7 +97,7 @@ func liveThroughEverything(t *testing.T, s *redistest.Server, mutate func(*rueid
 	got := result(t, waiting, soon)
 	require.NoError(t, got.err)
 
-	other := newClient(t, s.Client(t, mutate), append(options, rlock.WithWatchdogTimeout(aclLease))...)
+	other := newClient(t, s.Client(t, mutate), options...)
 	forced, err := other.NewLock(lock.Name()).ForceUnlock(ctx)
 	require.NoError(t, err)
 	require.True(t, forced)
@@ -139,7 +140,7 @@ func TestEverythingSucceedsWithoutPublish(t *testing.T) {
 
 func TestContentionWithoutSubscribeIsAFault(t *testing.T) {
 	t.Parallel()
-	const grace = 400 * time.Millisecond
+	const grace = 2 * time.Second
 	for kind, right := range map[string]string{"Command": "-subscribe", "Channels": "resetchannels"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -160,12 +161,16 @@ func TestContentionWithoutSubscribeIsAFault(t *testing.T) {
 			_, err = lock.TryLock(ownerContext(t), 0)
 			require.ErrorIs(t, err, rlock.ErrNotAcquired, "the server has answered")
 
-			for kind, acquire := range longWaits {
-				got := result(t, inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {
+			var waiting []<-chan call
+			for _, acquire := range longWaits {
+				waiting = append(waiting, inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {
 					return acquire(ctx, lock)
-				}), grace+soon)
+				}))
+			}
+			for _, w := range waiting {
+				got := result(t, w, grace+soon)
 				requireFault(t, got.err)
-				assert.ErrorContains(t, got.err, "NOPERM", kind)
+				require.ErrorContains(t, got.err, "NOPERM")
 			}
 			require.NoError(t, hold.Err())
 			require.NoError(t, hold.Unlock(ctx))

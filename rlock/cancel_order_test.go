@@ -137,8 +137,8 @@ func TestOwnerKeepsTheLockThatItTookAfterAbandoningIt(t *testing.T) {
 			lock := client.NewLock(uniqueName(t))
 			ctx := ownerContext(t)
 			takeAndRelease(t, client, lock.Name())
-			for range 5 {
-				proxy.SetDelay(100 * time.Millisecond)
+			for range 2 {
+				proxy.SetDelay(300 * time.Millisecond)
 				abandon(ctx, t, lock)
 				proxy.SetDelay(0)
 				hold, err := lock.Lock(ctx)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,18 +38,21 @@ type Client struct {
 	dog *watchdog.Watchdog[*tenure]
 
 	losses losses
+	alarm  alarm
 
-	closing chan struct{}  // closed when Close begins
-	abort   chan struct{}  // closed when Close stops waiting for scripts
-	closed  chan struct{}  // closed when Close has ended
-	tasks   sync.WaitGroup // scripts that run apart from their callers
+	closing chan struct{} // closed when Close begins
+	abort   chan struct{} // closed when Close stops waiting for scripts
+	closed  chan struct{} // closed when Close has ended
+	quiet   chan struct{} // closed when Close has begun and no task runs any more
+	workers *workers
 
 	mu       sync.Mutex // protects what follows
 	ended    bool       // closing is closed
+	running  int        // tasks: scripts that run apart from their callers
 	tenures  map[tenureKey]*tenure
 	rooms    map[string]*room
-	epoch    int64 // of new tenures
-	held     int   // holds
+	epoch    int64        // of new tenures
+	held     atomic.Int64 // holds
 	keeper   *pubsub.Keeper
 	resting  *time.Timer // lets the keeper go some time after the last hold
 	closeErr error
@@ -106,6 +110,8 @@ func New(rdb rueidis.Client, options ...Option) (*Client, error) {
 		closing:  make(chan struct{}),
 		abort:    make(chan struct{}),
 		closed:   make(chan struct{}),
+		quiet:    make(chan struct{}),
+		workers:  newWorkers(),
 		tenures:  make(map[tenureKey]*tenure),
 		rooms:    make(map[string]*room),
 	}
@@ -141,19 +147,35 @@ func (c *Client) start(t *tenure, done chan<- struct{}, task func()) bool {
 	if c.ended {
 		return false
 	}
+	c.startLocked(t, done, task)
+	return true
+}
+
+func (c *Client) startLocked(t *tenure, done chan<- struct{}, task func()) {
+	c.running++
 	if t != nil {
-		t.users++
+		t.users.Add(1)
 	}
-	c.tasks.Go(func() {
+	c.workers.run(func() {
 		task()
-		if t != nil {
-			c.leave(t)
-		}
+		c.finish(t)
 		if done != nil {
 			close(done)
 		}
 	})
-	return true
+}
+
+// finish ends a task.
+func (c *Client) finish(t *tenure) {
+	if t != nil {
+		c.leave(t)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	if c.ended && c.running == 0 {
+		close(c.quiet)
+	}
 }
 
 // enter returns the owner's tenure of a lock, for one attempt, which ends with leave.
@@ -162,7 +184,7 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 	defer c.mu.Unlock()
 	key := tenureKey{l.name, owner}
 	t := c.tenures[key]
-	if t == nil || t.retired {
+	if t == nil || t.retired.Load() {
 		r := c.rooms[l.name]
 		if r == nil {
 			r = &room{client: c, name: l.name, channel: l.channel}
@@ -175,11 +197,10 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 			owner:  owner,
 			epoch:  c.epoch,
 			field:  fieldOf(c.id, owner, c.epoch),
-			turn:   make(chan struct{}, 1),
 		}
 		c.tenures[key] = t
 	}
-	t.users++
+	t.users.Add(1)
 	return t
 }
 
@@ -207,49 +228,63 @@ func (c *Client) roomOf(name string) *room {
 	return c.rooms[name]
 }
 
-// leave ends one attempt.
+// leave ends one attempt, task or hold.
 func (c *Client) leave(t *tenure) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.leaveLocked(t)
+	for {
+		switch users := t.users.Load(); {
+		case users == 1:
+			if c.leaveLast(t) {
+				return
+			}
+		case t.users.CompareAndSwap(users, users-1):
+			return
+		}
+	}
 }
 
-func (c *Client) leaveLocked(t *tenure) {
-	t.users--
-	if t.users > 0 {
-		return
+// leaveLast forgets a tenure, unless it has got another user meanwhile.
+func (c *Client) leaveLast(t *tenure) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !t.users.CompareAndSwap(1, 0) {
+		return false
 	}
 	key := tenureKey{t.room.name, t.owner}
 	if c.tenures[key] == t {
 		delete(c.tenures, key)
 	}
 	c.vacateLocked(t.room)
+	return true
 }
 
-// enlist counts a hold. While there is one, the pub/sub connection is kept, because
-// its end is how a client learns at once that the server's data may be gone.
+// enlist counts a hold, whose tenure has a user already. While there is one, the
+// pub/sub connection is kept, because its end is how a client learns at once that the
+// server's data may be gone.
 func (c *Client) enlist(t *tenure) {
+	t.users.Add(1)
+	if c.held.Add(1) > 1 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t.users++
-	c.held++
-	if c.keeper == nil {
+	if c.keeper == nil && !c.ended {
 		c.keeper = c.hub.Keep(c.dog.RenewAll)
 	}
 }
 
 // delist ends a hold.
 func (c *Client) delist(t *tenure) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.leaveLocked(t)
-	c.held--
-	if c.held > 0 || c.ended {
+	c.leave(t)
+	if c.held.Add(-1) > 0 {
 		return
 	}
-	if c.resting == nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ended:
+	case c.resting == nil:
 		c.resting = time.AfterFunc(linger, c.rest)
-	} else {
+	default:
 		c.resting.Reset(linger)
 	}
 }
@@ -258,7 +293,7 @@ func (c *Client) delist(t *tenure) {
 func (c *Client) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held == 0 && c.keeper != nil {
+	if c.held.Load() == 0 && c.keeper != nil {
 		c.keeper.Close()
 		c.keeper = nil
 	}
@@ -290,23 +325,17 @@ func (c *Client) vacateLocked(r *room) {
 func (c *Client) retire(t *tenure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t.retired = true
+	t.retired.Store(true)
 	if c.epoch == t.epoch {
 		c.epoch = (c.epoch + 1) % maxEpoch
 	}
-}
-
-func (c *Client) isRetired(t *tenure) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return t.retired
 }
 
 // undoLater gives back what an unanswered script may have taken in the name of a
 // retired tenure, as soon as the server answers. After a lease it has ended anyway.
 func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
 	end := time.Now().Add(lease)
-	ctx = c.detached(ctx)
+	ctx = context.WithoutCancel(ctx)
 	c.start(t, nil, func() {
 		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 			_, f := c.ask(ctx, func(ctx context.Context) error {
@@ -333,11 +362,14 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 		t.asked = true
 		t.room.mu.Unlock()
 	}
-	// A cancellation leaves a pipelined connection as it is; a deadline would end it.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer time.AfterFunc(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)), cancel).Stop()
-	verdicts, err := lua.Renew(ctx, c.rdb, renewals)
+	var (
+		verdicts []lua.Verdict
+		err      error
+		p        = patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
+	)
+	if left := c.apart(nil, p, func(ctx context.Context) { verdicts, err = lua.Renew(ctx, c.rdb, renewals) }); left != nil {
+		verdicts, err = nil, left
+	}
 	if err != nil {
 		err = classify(err)
 		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
@@ -363,8 +395,12 @@ func (c *Client) warnUnheard(name string) {
 
 // Close ends what the client does and waits for its goroutines: waiters get
 // ErrClosed; holds end with a *LostError whose reason is ClientClosed, and their
-// locks are given back, as far as the server answers within 3 seconds, for which
-// Close waits. What could not be given back is an error; it ends with its lease.
+// locks are given back, as far as the server answers within 3 seconds. What could not
+// be given back is an error; it ends with its lease.
+//
+// Where the server does not answer, Close returns after some seconds all the same; a
+// goroutine that waits for an answer then ends when the Redis client gives up (see its
+// ConnWriteTimeout).
 //
 // Close does not close the Redis client. It may be called again, and by several
 // goroutines; all calls return the same when the first has ended.
@@ -376,6 +412,7 @@ func (c *Client) Close() error {
 		return c.closeErr
 	}
 	c.ended = true
+	c.running++ // Close, until it has started what is to be given back
 	close(c.closing)
 	rooms := make([]*room, 0, len(c.rooms))
 	for _, r := range c.rooms {
@@ -383,20 +420,27 @@ func (c *Client) Close() error {
 	}
 	c.mu.Unlock()
 
-	patience := time.AfterFunc(closeLimit, sync.OnceFunc(func() { close(c.abort) }))
-	c.closeErr = errors.Join(c.giveUp(rooms)...)
+	returned := c.giveUp(rooms)
+	c.finish(nil)
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case <-c.quiet:
+		c.workers.close()
+	case <-limit.C:
+	}
+	close(c.abort)
+	c.closeErr = returned()
+	c.alarm.stop()
 	c.dog.Close()
 	c.hub.Close()
-	c.tasks.Wait()
-	if patience.Stop() {
-		close(c.abort)
-	}
 	close(c.closed)
 	return c.closeErr
 }
 
-// giveUp ends all holds and gives their locks back.
-func (c *Client) giveUp(rooms []*room) []error {
+// giveUp ends all holds and starts to give their locks back. What it returns tells what
+// came of it so far.
+func (c *Client) giveUp(rooms []*room) (returned func() error) {
 	var holders []*tenure
 	for _, r := range rooms {
 		holders = append(holders, r.close()...)
@@ -405,27 +449,37 @@ func (c *Client) giveUp(rooms []*room) []error {
 		t.lose(ClientClosed)
 	}
 	var (
-		wg     sync.WaitGroup
-		next   = make(chan *tenure)
-		mu     sync.Mutex
-		errs   []error
-		giving = func() {
-			for t := range next {
-				if err := t.surrender(); err != nil {
-					mu.Lock()
-					errs = append(errs, explain("close: give back", t.room.name, err))
-					mu.Unlock()
-				}
-			}
-		}
+		mu      sync.Mutex
+		errs    []error
+		pending = len(holders)
+		next    = make(chan *tenure, len(holders))
 	)
-	for range min(closeWorkers, len(holders)) {
-		wg.Go(giving)
-	}
 	for _, t := range holders {
 		next <- t
 	}
 	close(next)
-	wg.Wait()
-	return errs
+	give := func() {
+		for t := range next {
+			err := t.surrender()
+			mu.Lock()
+			pending--
+			if err != nil {
+				errs = append(errs, explain("close: give back", t.room.name, err))
+			}
+			mu.Unlock()
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range min(closeWorkers, len(holders)) {
+		c.startLocked(nil, nil, give)
+	}
+	return func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if pending > 0 {
+			errs = append(errs, fmt.Errorf("rlock: close: %d locks could not be given back within %v; they end with their leases", pending, closeLimit))
+		}
+		return errors.Join(errs...)
+	}
 }

@@ -120,8 +120,13 @@ func (f *fault) Unwrap() error { return f.err }
 
 // classify makes a fault of an error that a script call returned.
 func classify(err error) *fault {
-	var refusal *rueidis.RedisError
+	var (
+		refusal *rueidis.RedisError
+		already *fault
+	)
 	switch {
+	case errors.As(err, &already):
+		return already
 	case errors.As(err, &refusal):
 		return &fault{err: err}
 	case notSent(err):

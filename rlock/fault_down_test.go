@@ -128,6 +128,37 @@ func TestWaiterRidesOutAShortFault(t *testing.T) {
 	}
 }
 
+// The lease of the holder ends while the server is away, so that the waiter tries in
+// vain, again and again.
+func TestWaiterRidesOutAFaultThatItsAttemptsMeet(t *testing.T) {
+	t.Parallel()
+	const lease, away = 3 * time.Second, 4 * time.Second
+	s := redistest.Start(t)
+	client := newClient(t, s.Client(t), rlock.WithGracePeriod(time.Minute))
+	var waiting []<-chan call
+	for _, acquire := range longWaits {
+		lock := client.NewLock(uniqueName(t))
+		occupy(t, s, lock.Name(), lease)
+		waiting = append(waiting, inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {
+			return acquire(ctx, lock)
+		}))
+		awaitListener(t, s, lock.Name())
+	}
+	s.Kill()
+	fault := time.NewTimer(away)
+	<-fault.C
+	for _, w := range waiting {
+		stillWaiting(t, w)
+	}
+	s.Restart(t)
+	for _, w := range waiting {
+		got := result(t, w, soon)
+		require.NoError(t, got.err)
+		require.NoError(t, got.hold.Unlock(t.Context()))
+		requireFree(t, s, got.hold.Name())
+	}
+}
+
 func TestWaiterReturnsALongFaultAfterTheGracePeriod(t *testing.T) {
 	t.Parallel()
 	for kind, acquire := range longWaits {

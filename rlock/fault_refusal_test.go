@@ -114,7 +114,7 @@ func TestWaiterRidesOutARefusal(t *testing.T) {
 // ends with the refusal as the reason.
 func TestHoldEndsWhenRenewalsAreRefusedForTooLong(t *testing.T) {
 	t.Parallel()
-	const lease = 1200 * time.Millisecond
+	const lease = 3 * time.Second
 	s := redistest.Start(t)
 	client := newClient(t, s.Client(t), rlock.WithWatchdogTimeout(lease))
 	lock := client.NewLock(uniqueName(t))
@@ -130,7 +130,7 @@ func TestHoldEndsWhenRenewalsAreRefusedForTooLong(t *testing.T) {
 
 func TestHoldSurvivesRenewalsThatAreRefusedForAWhile(t *testing.T) {
 	t.Parallel()
-	const lease = 3 * time.Second
+	const lease = 6 * time.Second
 	s := redistest.Start(t)
 	client := newClient(t, s.Client(t), rlock.WithWatchdogTimeout(lease))
 	lock := client.NewLock(uniqueName(t))
@@ -153,7 +153,7 @@ func TestSlowServerIsNoFault(t *testing.T) {
 	proxy := server.Proxy(t)
 	rdb := server.Client(t, proxy.Use)
 	proxy.SetDelay(delay)
-	client := newClient(t, rdb)
+	client := newClient(t, rdb, rlock.WithGracePeriod(20*time.Second))
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 
@@ -186,8 +186,8 @@ func TestSlowServerIsNoFault(t *testing.T) {
 		requireFree(t, server, lock.Name())
 	})
 	t.Run("LeaseIsTrustedFromBeforeTheRequest", func(t *testing.T) {
-		const lease = 2 * time.Second
-		proxy.SetDelay(lease / 4)
+		const lease = 3 * time.Second
+		proxy.SetDelay(lease / 3)
 		began := time.Now()
 		hold, err := lock.Lock(ctx, rlock.WithLease(lease))
 		require.NoError(t, err)

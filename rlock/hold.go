@@ -2,6 +2,7 @@ package rlock
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-rlock/rlock/watchdog"
@@ -20,7 +21,6 @@ type Hold struct {
 	parent context.Context // of Lock: for its values
 	lease  time.Duration   // fixed lease; 0: renewed by the watchdog
 	limit  time.Time       // when the hold ends by itself; zero: never
-	timer  *time.Timer     // fires when the trust ends
 
 	// What follows is protected by tenure.room.mu.
 
@@ -30,6 +30,11 @@ type Hold struct {
 	err     error // why it ended; nil after Unlock
 	ctx     context.Context
 	stop    context.CancelCauseFunc
+
+	// What follows is the alarm's.
+
+	at    time.Time
+	index int
 
 	// uncertain: a script that releases stayed unanswered. Protected by the turn.
 	uncertain bool
@@ -66,28 +71,24 @@ func (h *Hold) unlock(ctx context.Context) error {
 	}
 	p := patience{ctx: ctx, extra: c.gracePeriod}
 	if p.endless() {
-		t.turn <- struct{}{} // bounded, because scripts are
-		defer t.give()
+		t.turn.Lock()
+		defer t.turn.Unlock()
 		return t.release(ctx, h)
 	}
-	var (
-		err  error
-		done = make(chan struct{})
-	)
-	if !c.start(t, done, func() {
-		t.turn <- struct{}{}
-		defer t.give()
-		err = t.release(c.detached(ctx), h)
-	}) {
-		if h.check(false) {
-			return h.reported()
-		}
-		return ErrClosed
-	}
-	if left := p.wait(c, done); left != nil {
+	var err error
+	left := c.apart(t, p, func(ctx context.Context) {
+		t.turn.Lock()
+		defer t.turn.Unlock()
+		err = t.release(ctx, h)
+	})
+	switch {
+	case left == nil:
+		return err
+	case errors.Is(left, ErrClosed) && h.check(false):
+		return h.reported()
+	default:
 		return left
 	}
-	return err
 }
 
 // Context returns a context for the work under the lock. It has the values of the
@@ -161,7 +162,7 @@ func (h *Hold) check(leave bool) (ended bool) {
 	return ended
 }
 
-// expire is called by the hold's timer.
+// expire is called by the alarm.
 func (h *Hold) expire() {
 	if h.check(false) {
 		return
@@ -169,7 +170,7 @@ func (h *Hold) expire() {
 	h.tenure.room.mu.Lock()
 	defer h.tenure.room.mu.Unlock()
 	if !h.ended {
-		h.timer.Reset(time.Until(h.trust.Until()))
+		h.tenure.client.alarm.set(h, h.trust.Until())
 	}
 }
 
@@ -207,7 +208,7 @@ func (h *Hold) renewedLocked(sent time.Time) {
 		return
 	}
 	h.trust = h.trust.Later(watchdog.Since(sent, lease))
-	h.timer.Reset(time.Until(h.trust.Until()))
+	h.tenure.client.alarm.set(h, h.trust.Until())
 }
 
 // A holdContext is the context of a hold. It looks at the clocks.

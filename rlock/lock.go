@@ -270,13 +270,7 @@ func query[T any](ctx context.Context, l *Lock, script func(context.Context) (T,
 		return result, err
 	}
 	var err error
-	done := make(chan struct{})
-	if !c.start(nil, done, func() {
-		err = ask(c.detached(ctx))
-	}) {
-		return zero, ErrClosed
-	}
-	if left := p.wait(c, done); left != nil {
+	if left := c.apart(nil, p, func(ctx context.Context) { err = ask(ctx) }); left != nil {
 		return zero, left
 	}
 	return result, err

@@ -218,6 +218,13 @@ func (d *detour) use(option *rueidis.ClientOption) {
 	}
 }
 
+// lead leads later connections to addr.
+func (d *detour) lead(addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addr = addr
+}
+
 // change closes the connections on the client's side, so that what they have sent is
 // still delivered, and leads later ones to addr.
 func (d *detour) change(addr string) {

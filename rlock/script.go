@@ -12,45 +12,22 @@ import (
 // cannot stop waiting, waits for as long as the Redis client does.
 const scriptLimit = 5 * time.Second
 
-// A detached context is what a script runs under apart from its caller, whose context
-// never reaches the Redis client: a context that ends while its command is on a shared
-// connection makes the client close that connection, and its neighbours fail. Nor does
-// it have a deadline, for the same reason. Values pass through, for tracing.
-type detached struct {
-	context.Context // for its values
-
-	abort <-chan struct{} // closed when nobody waits any more, at the end of Close
-}
-
-func (c *Client) detached(ctx context.Context) context.Context {
-	return detached{Context: ctx, abort: c.abort}
-}
-
-func (d detached) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-func (d detached) Done() <-chan struct{} { return d.abort }
-
-func (d detached) Err() error {
-	select {
-	case <-d.abort:
-		return context.Canceled
-	default:
-		return nil
-	}
-}
-
 // notSent reports whether the error means that no connection was there to send on.
 func notSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// ask runs a script, under a context that cannot end before the Client is closed, until the server has answered. A script that was sent and not
+// ask runs a script until the server has answered. A script that was sent and not
 // answered is sent again, which is harmless, for as long as the grace period: dead
 // connections are only found by using them. Whether any copy stayed unanswered is
 // reported in any case: it may still run. What cannot be sent is not insisted on.
+//
+// The context must be one that cannot end: a context that ends while its command is on
+// a shared connection makes the Redis client close that connection, and its neighbours
+// fail. So would a deadline.
 func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error) (unanswered bool, failure *fault) {
-	began := time.Now()
+	var failing time.Time
 	for attempt := 0; ; attempt++ {
 		err := script(ctx)
 		if err == nil {
@@ -59,10 +36,11 @@ func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error
 		f := classify(err)
 		unanswered = unanswered || f.unanswered
 		f.unanswered = unanswered
-		if notSent(err) || !f.passing() || time.Since(began) >= c.gracePeriod {
-			return unanswered, f
+		if failing.IsZero() {
+			failing = time.Now()
 		}
-		if !pause(c.abort, min(time.Duration(attempt)*time.Millisecond, 50*time.Millisecond)) {
+		if notSent(err) || !f.passing() || time.Since(failing) >= c.gracePeriod ||
+			!pause(c.abort, min(time.Duration(attempt)*time.Millisecond, 50*time.Millisecond)) {
 			return unanswered, f
 		}
 	}
@@ -71,7 +49,7 @@ func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error
 // insist is ask for a script that gives something back: while the server cannot be
 // reached, it tries again until the grace period ends.
 func (c *Client) insist(ctx context.Context, script func(ctx context.Context) error) (unanswered bool, failure *fault) {
-	began := time.Now()
+	var failing time.Time
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, 200*time.Millisecond) {
 		open, f := c.ask(ctx, script)
 		unanswered = unanswered || open
@@ -79,7 +57,10 @@ func (c *Client) insist(ctx context.Context, script func(ctx context.Context) er
 			return unanswered, nil
 		}
 		f.unanswered = unanswered
-		if !f.passing() || time.Since(began)+delay >= c.gracePeriod || !pause(c.abort, delay) {
+		if failing.IsZero() {
+			failing = time.Now()
+		}
+		if !f.passing() || time.Since(failing)+delay >= c.gracePeriod || !pause(c.abort, delay) {
 			return unanswered, f
 		}
 	}
@@ -103,6 +84,18 @@ func pause(end <-chan struct{}, d time.Duration) bool {
 	case <-end:
 		return false
 	}
+}
+
+// apart runs a task in a goroutine of its own, as far as the caller's patience goes, and
+// returns nil when the task has ended, else why the caller left before. The task gets
+// the values of the caller's context and not its end. It goes on without the caller,
+// and keeps the tenure that it is about, if any, for as long.
+func (c *Client) apart(t *tenure, p patience, task func(ctx context.Context)) error {
+	done := make(chan struct{})
+	if !c.start(t, done, func() { task(context.WithoutCancel(p.ctx)) }) {
+		return ErrClosed
+	}
+	return p.wait(c, done)
 }
 
 // A patience is how long a caller waits for a script.

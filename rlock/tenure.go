@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,17 +24,16 @@ type tenure struct {
 	field  string // the owner's name on the wire
 	epoch  int64
 
-	// turn has one slot, taken by whoever runs a script of this tenure: one owner's
-	// scripts on one lock come one after another. Its waits do not.
-	turn chan struct{}
+	// turn is held by whoever runs a script of this tenure: one owner's scripts on one
+	// lock come one after another. Its waits do not.
+	turn sync.Mutex
 
-	// users counts the attempts and holds; when there are none the tenure is
-	// forgotten. Protected by Client.mu.
-	users int
+	// users counts the attempts, tasks and holds; when there are none the tenure is
+	// forgotten. It leaves 0 and becomes 0 under Client.mu only.
+	users atomic.Int64
 	// retired: a copy of a script that takes the lock away from field may still
-	// run, so that field must not be used for a first hold again. Protected by
-	// Client.mu.
-	retired bool
+	// run, so that field must not be used for a first hold again.
+	retired atomic.Bool
 
 	// What follows is protected by room.mu.
 
@@ -49,33 +49,6 @@ type tenure struct {
 	failed error
 }
 
-// take waits for the tenure's turn to run a script.
-func (t *tenure) take(p patience) error {
-	select {
-	case t.turn <- struct{}{}:
-		return nil
-	default:
-	}
-	var limit <-chan time.Time
-	if !p.limit.IsZero() {
-		timer := time.NewTimer(time.Until(p.limit))
-		defer timer.Stop()
-		limit = timer.C
-	}
-	select {
-	case t.turn <- struct{}{}:
-		return nil
-	case <-limit:
-		return &fault{err: fmt.Errorf("an earlier call is unanswered: %w", errNoAnswer)}
-	case <-t.client.closing:
-		return ErrClosed
-	case <-p.ctx.Done():
-		return ended(p.ctx)
-	}
-}
-
-func (t *tenure) give() { <-t.turn }
-
 // An outcome is what an attempt to acquire came to: a hold, or somebody else's
 // remaining lease, or an error.
 type outcome struct {
@@ -90,33 +63,29 @@ var errRetired = errors.New("tenure retired")
 // attempt runs one attempt to acquire, as far as the caller's patience goes. An
 // attempt that is left alone is awaited and then undone.
 func (t *tenure) attempt(p patience, r request) outcome {
-	if err := t.take(p); err != nil {
-		return outcome{err: err}
-	}
 	if p.endless() {
-		defer t.give()
+		t.turn.Lock()
+		defer t.turn.Unlock()
 		return t.acquire(p.ctx, r)
 	}
 	var (
 		result  outcome
 		settled atomic.Bool // by whichever comes first: the result, or the caller who leaves
-		done    = make(chan struct{})
 	)
-	if !t.client.start(t, done, func() {
-		defer t.give()
-		ctx := t.client.detached(p.ctx)
+	left := t.client.apart(t, p, func(ctx context.Context) {
+		t.turn.Lock()
+		defer t.turn.Unlock()
+		if settled.Load() {
+			return
+		}
 		result = t.acquire(ctx, r)
 		if !settled.CompareAndSwap(false, true) && result.hold != nil {
 			t.undo(ctx, result.hold)
 		}
-	}) {
-		t.give()
-		return outcome{err: ErrClosed}
+	})
+	if left != nil && settled.CompareAndSwap(false, true) {
+		return outcome{err: left}
 	}
-	if err := p.wait(t.client, done); err != nil && settled.CompareAndSwap(false, true) {
-		return outcome{err: err}
-	}
-	<-done
 	return result
 }
 
@@ -126,7 +95,7 @@ func (t *tenure) acquire(ctx context.Context, r request) outcome {
 	c := t.client
 	for {
 		count := t.standing() + 1
-		if count == 1 && c.isRetired(t) {
+		if count == 1 && t.retired.Load() {
 			return outcome{err: errRetired}
 		}
 		lease := t.leaseFor(r)
@@ -245,7 +214,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time
 		t.asked, t.failed = false, nil
 	}
 	t.room.grantedLocked(t, now.Add(lease))
-	h.timer = time.AfterFunc(h.trust.Until().Sub(now), h.expire)
+	t.client.alarm.set(h, h.trust.Until())
 	t.room.mu.Unlock()
 
 	var refused error
@@ -290,16 +259,24 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 	h.leaving = true
 	rest := len(t.standingLocked())
 	leaving := t.leavingLocked()
-	lease := t.remainingLocked(time.Now())
+	lease := minDuration
+	if rest > 0 {
+		lease = t.remainingLocked(time.Now())
+	}
 	watch := t.watch
 	t.room.mu.Unlock()
 
 	watch.Pause()
-	defer watch.Resume()
+	var err error
 	if rest > 0 {
-		return t.reduce(ctx, h, leaving, rest, lease)
+		err = t.reduce(ctx, h, leaving, rest, lease)
+	} else {
+		err = t.vacate(ctx, h)
 	}
-	return t.vacate(ctx, h)
+	if err != nil || rest > 0 {
+		watch.Resume()
+	}
+	return err
 }
 
 // reduce gives back some of the holds, h among them, and keeps the rest.
@@ -433,7 +410,7 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 			continue
 		}
 		h.ended, h.err = true, err
-		h.timer.Stop()
+		t.client.alarm.clear(h)
 	}
 	ending = t.holds
 	if len(rest) > 0 {
@@ -475,14 +452,10 @@ func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict
 
 // surrender gives the lock back when the client is closed, whose holds have ended.
 func (t *tenure) surrender() error {
-	select {
-	case t.turn <- struct{}{}:
-		defer t.give()
-	case <-t.client.abort:
-		return errNoAnswer
-	}
+	t.turn.Lock()
+	defer t.turn.Unlock()
 	c := t.client
-	_, f := c.insist(c.detached(context.Background()), func(ctx context.Context) error {
+	_, f := c.insist(context.Background(), func(ctx context.Context) error {
 		_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
 		return err
 	})

@@ -65,7 +65,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 func TestWakeUpThatIsNotUsedIsPassedOn(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, server.Client(t))
-	for range 60 {
+	for range 30 {
 		lock := client.NewLock(uniqueName(t))
 		occupy(t, server, lock.Name(), time.Hour)
 		wait := time.Duration(10+rand.IntN(10)) * time.Millisecond
@@ -85,6 +85,40 @@ func TestWakeUpThatIsNotUsedIsPassedOn(t *testing.T) {
 		require.NoError(t, got.err)
 		require.NoError(t, got.hold.Unlock(t.Context()))
 	}
+}
+
+// The waiter in front tries for the last time; while the answer is on its way, the lock
+// is released, of which the waiter hears before it leaves without the lock.
+func TestWakeUpDuringTheLastTryIsPassedOn(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	slow := s.Proxy(t)
+	way := &detour{addr: slow.Addr()} // for the scripts; the way of the messages is short
+	client := newClient(t, s.Client(t, way.use, oneConnection))
+	way.lead(s.Addr())
+	lock := client.NewLock(uniqueName(t))
+	occupy(t, s, lock.Name(), time.Hour)
+	slow.SetDelay(100 * time.Millisecond)
+	tries := func(n int64) func() bool {
+		return func() bool {
+			stats := s.CommandStats(t)
+			return stats["pttl"].Calls >= n
+		}
+	}
+
+	front := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {
+		return lock.TryLock(ctx, time.Second)
+	})
+	until(t, soon, "the one in front has tried twice", tries(2))
+	behind := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+	until(t, soon, "the one behind has tried", tries(3))
+	until(t, soon, "the one in front has tried for the last time", tries(4))
+	vacate(t, s, lock.Name())
+
+	require.ErrorIs(t, result(t, front, soon).err, rlock.ErrNotAcquired)
+	got := result(t, behind, soon)
+	require.NoError(t, got.err)
+	require.NoError(t, got.hold.Unlock(t.Context()))
 }
 
 // Redisson publishes 0; 1 wakes everybody in its latches.
@@ -123,7 +157,7 @@ func TestReleaseByRedissonWakesAWaiter(t *testing.T) {
 // Without a message, the end of the lease that was seen wakes the waiter.
 func TestEndOfTheLeaseWakesAWaiter(t *testing.T) {
 	t.Parallel()
-	const lease = 400 * time.Millisecond
+	const lease = 1500 * time.Millisecond
 	client := newClient(t, server.Client(t))
 	for _, kind := range []string{"Expires", "IsRenewedOnce"} {
 		t.Run(kind, func(t *testing.T) {
@@ -131,9 +165,11 @@ func TestEndOfTheLeaseWakesAWaiter(t *testing.T) {
 			lock := client.NewLock(uniqueName(t))
 			occupy(t, server, lock.Name(), lease)
 			waiting := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
-			awaitListener(t, server, lock.Name())
-			if kind == "IsRenewedOnce" {
-				occupy(t, server, lock.Name(), 2*lease)
+			until(t, soon, "the waiter sleeps, or has woken up", func() bool {
+				return len(waiting) > 0 || listeners(t, server, lock.Name()) > 0
+			})
+			if kind == "IsRenewedOnce" && len(waiting) == 0 {
+				server.Do(t, "PEXPIRE", lock.Name(), strconv.FormatInt(2*lease.Milliseconds(), 10))
 			}
 			got := result(t, waiting, soon)
 			require.NoError(t, got.err)
@@ -142,23 +178,35 @@ func TestEndOfTheLeaseWakesAWaiter(t *testing.T) {
 	}
 }
 
-// A waiter that is not in front of its queue must not sleep on when those before it
-// leave for other reasons than the lock.
+// Those behind must not sleep on when the one in front leaves for other reasons than the
+// lock: one of them has to look when the lease ends.
 func TestNextWaiterTakesOverFromOneThatLeaves(t *testing.T) {
 	t.Parallel()
-	const lease = time.Second
-	client := newClient(t, server.Client(t))
+	const lease, behind = 4 * time.Second, 5
+	s := redistest.Start(t)
+	client := newClient(t, s.Client(t))
 	lock := client.NewLock(uniqueName(t))
-	occupy(t, server, lock.Name(), lease)
+	occupy(t, s, lock.Name(), lease)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	front := inBackground(ctx, func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
-	awaitListener(t, server, lock.Name())
-	behind := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+	awaitListener(t, s, lock.Name())
+	served := make(chan error, behind)
+	for range behind {
+		ctx := ownerContext(t)
+		go func() { served <- lock.Do(ctx, func(context.Context) error { return nil }) }()
+	}
+	until(t, soon, "everybody has tried", func() bool { return s.CommandStats(t)["pttl"].Calls >= behind+2 })
 	cancel()
 	require.ErrorIs(t, result(t, front, soon).err, context.Canceled)
-	got := result(t, behind, soon)
-	require.NoError(t, got.err)
-	require.NoError(t, got.hold.Unlock(t.Context()))
+	for range behind {
+		select {
+		case err := <-served:
+			require.NoError(t, err)
+		case <-time.After(lease + soon):
+			require.FailNow(t, "a waiter sleeps on")
+		}
+	}
 }
 
 // Waiting costs the server nothing while nothing happens.

@@ -13,14 +13,16 @@
 // # Concurrency
 //
 // A [Watchdog] runs no goroutine between two rounds and none at all while nothing
-// is watched. During a round it runs one goroutine per batch in flight, at most 16,
-// and one per batch that waits to be tried again.
+// is watched. During a round it runs one goroutine per batch, of which at most 16
+// renew at the same time; a batch that failed keeps its goroutine until it has been
+// tried again.
 //
 //  1. A lease is renewed in the first round after [Watchdog.Add] returned, and in
-//     every round until [Watch.Stop] is called.
+//     every round until [Watch.Stop] is called; where it is paused, or its last
+//     renewal still under way, when a round begins, as soon as that has ended.
 //  2. After [Watch.Stop] or [Watch.Pause] returned, no renewal of that lease is
-//     under way and none starts.
+//     under way and none starts. Neither waits for a renewal that has not started.
 //  3. A batch that fails or hangs delays no other batch and no later round of
-//     another batch.
+//     another batch, as long as fewer than 16 of them hang.
 //  4. [Watchdog.Close] returns when every goroutine has left.
 package watchdog

@@ -25,17 +25,11 @@ type Watchdog[L any] struct {
 
 	mu      sync.Mutex // protects what follows, and the fields of every Watch
 	watches map[*Watch[L]]struct{}
-	round   uint64 // counts the rounds, so that a retry knows that the next one began
+	empty   chan struct{} // closed when the last watch ends; nil if nobody waits for that
+	first   time.Time     // when there was something to watch again
+	armed   bool          // the timer runs
+	round   uint64        // counts the rounds, so that a retry knows that the next one began
 	closed  bool
-}
-
-// A Watch is one lease under a Watchdog's care.
-type Watch[L any] struct {
-	dog    *Watchdog[L]
-	lease  L
-	busy   chan struct{} // closed when the renewal under way ends; nil if there is none
-	paused bool
-	again  bool // somebody asked for a renewal while one was under way or paused
 }
 
 // New returns a Watchdog that calls renew once per period with all leases that are
@@ -70,12 +64,20 @@ func (w *Watchdog[L]) Add(lease L) *Watch[L] {
 	return x
 }
 
+// armLocked makes the first round begin one period after the first lease came. A timer
+// that runs for leases which have gone is left to run: a lease that is watched for a
+// moment costs no timer.
 func (w *Watchdog[L]) armLocked() {
-	if w.timer == nil {
-		w.timer = time.AfterFunc(w.period, w.tick)
+	w.first = time.Now()
+	switch {
+	case w.armed:
 		return
+	case w.timer == nil:
+		w.timer = time.AfterFunc(w.period, w.tick)
+	default:
+		w.timer.Reset(w.period)
 	}
-	w.timer.Reset(w.period)
+	w.armed = true
 }
 
 // Len returns the number of leases that are watched.
@@ -90,205 +92,175 @@ func (w *Watchdog[L]) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed || len(w.watches) == 0 {
+		w.armed = false
+		return
+	}
+	if early := w.period - time.Since(w.first); early > 0 {
+		w.timer.Reset(early)
 		return
 	}
 	w.timer.Reset(w.period)
 	w.round++
-	w.startLocked(w.idleLocked())
+	w.renewAllLocked()
 }
 
-// RenewAll begins a round now. It does not wait for it. The rhythm of the other
-// rounds does not change.
+// RenewAll asks for a renewal of every lease now. It does not wait for it. The
+// rhythm of the rounds does not change.
 func (w *Watchdog[L]) RenewAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.closed {
-		for x := range w.watches {
-			x.again = x.busy != nil || x.paused
-		}
-		w.startLocked(w.idleLocked())
+		w.renewAllLocked()
 	}
 }
 
-func (w *Watchdog[L]) idleLocked() []*Watch[L] {
+// renewAllLocked renews what can be renewed now, and the rest as soon as it can be.
+func (w *Watchdog[L]) renewAllLocked() {
 	idle := make([]*Watch[L], 0, len(w.watches))
 	for x := range w.watches {
 		if x.idle() {
 			idle = append(idle, x)
+		} else {
+			x.again = true
 		}
 	}
-	return idle
+	w.startLocked(idle)
 }
 
-// idle reports whether a renewal may start.
-func (x *Watch[L]) idle() bool { return x.busy == nil && !x.paused }
-
-// startLocked renews idle watches, batch by batch.
+// startLocked queues idle watches for renewal, batch by batch.
 func (w *Watchdog[L]) startLocked(watches []*Watch[L]) {
+	for _, x := range watches {
+		x.queued, x.again = true, false
+	}
 	for len(watches) > 0 {
 		n := min(w.batch, len(watches))
 		batch := watches[:n:n]
 		watches = watches[n:]
-		done := w.claimLocked(batch)
-		round := w.round
-		w.wg.Go(func() { w.run(batch, done, round) })
+		w.wg.Go(func() { w.run(batch) })
 	}
 }
 
-// claimLocked marks the batch as being renewed.
-func (w *Watchdog[L]) claimLocked(batch []*Watch[L]) (done chan struct{}) {
-	done = make(chan struct{})
-	for _, x := range batch {
-		x.busy = done
-		x.again = false
-	}
-	return done
-}
-
-// run renews one batch that the caller has claimed, and tries again on failure
-// until the next round begins.
-func (w *Watchdog[L]) run(batch []*Watch[L], done chan struct{}, round uint64) {
-	pause := max(w.period/200, time.Millisecond)
-	for {
-		err := w.renewOnce(batch)
-		batch = w.finish(batch, done)
-		if err == nil || !w.sleep(pause/2+rand.N(pause)) {
+// run renews one batch that the caller has queued, and tries again on failure until
+// the next round begins.
+func (w *Watchdog[L]) run(batch []*Watch[L]) {
+	pause, longest := max(w.period/200, time.Millisecond), max(w.period/4, time.Millisecond)
+	for len(batch) > 0 {
+		failed, ok := w.renewOnce(batch)
+		if ok || !w.sleep(pause/2+rand.N(pause), failed.empty) {
 			return
 		}
-		pause = min(2*pause, w.period/4)
-		if batch, done = w.reclaim(batch, round); len(batch) == 0 {
-			return
-		}
+		pause = min(2*pause, longest)
+		batch = w.requeue(failed)
 	}
 }
 
-func (w *Watchdog[L]) renewOnce(batch []*Watch[L]) error {
+// A failure is a renewal that returned an error.
+type failure[L any] struct {
+	batch []*Watch[L]     // of which nothing else is under way
+	round uint64          // in which it was sent
+	empty <-chan struct{} // closed when there is nothing to be renewed any more
+}
+
+// renewOnce waits for a free slot and renews what is still to be renewed of a batch.
+func (w *Watchdog[L]) renewOnce(batch []*Watch[L]) (failed failure[L], ok bool) {
 	select {
 	case w.slots <- struct{}{}:
 		defer func() { <-w.slots }()
 	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
+		return failed, true
+	}
+	batch, done, round := w.claim(batch)
+	if len(batch) == 0 {
+		return failed, true
 	}
 	leases := make([]L, len(batch))
 	for i, x := range batch {
 		leases[i] = x.lease
 	}
-	return w.renew(w.ctx, leases)
+	err := w.renew(w.ctx, leases)
+	failed = w.finish(batch, done)
+	failed.round = round
+	return failed, err == nil
+}
+
+// claim marks those of a queued batch that are still watched, and not paused, as being
+// renewed.
+func (w *Watchdog[L]) claim(queued []*Watch[L]) (batch []*Watch[L], done chan struct{}, round uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done = make(chan struct{})
+	batch = queued[:0]
+	for _, x := range queued {
+		x.queued = false
+		if _, watched := w.watches[x]; !watched {
+			continue
+		}
+		x.again = x.paused
+		if !x.paused {
+			x.busy = done
+			batch = append(batch, x)
+		}
+	}
+	return batch, done, w.round
 }
 
 // finish marks the batch as no longer being renewed, starts what was asked for in
-// the meantime, and returns the watches for which there is nothing else under way.
-func (w *Watchdog[L]) finish(batch []*Watch[L], done chan struct{}) []*Watch[L] {
+// the meantime, and returns the watches of which nothing else is under way.
+func (w *Watchdog[L]) finish(batch []*Watch[L], done chan struct{}) failure[L] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	close(done)
 	var rest, again []*Watch[L]
 	for _, x := range batch {
 		x.busy = nil
+		if _, watched := w.watches[x]; !watched {
+			continue
+		}
 		if x.again && x.idle() {
 			again = append(again, x)
 		} else {
 			rest = append(rest, x)
 		}
 	}
-	if !w.closed {
-		w.startLocked(again)
+	w.startLocked(again)
+	if w.empty == nil && len(w.watches) > 0 {
+		w.empty = make(chan struct{})
 	}
-	return rest
+	return failure[L]{batch: rest, empty: w.empty}
 }
 
-// reclaim marks those of a failed batch that are still to be renewed in this round.
-func (w *Watchdog[L]) reclaim(batch []*Watch[L], round uint64) ([]*Watch[L], chan struct{}) {
+// requeue queues those of a failed batch that are still to be renewed in this round.
+func (w *Watchdog[L]) requeue(failed failure[L]) []*Watch[L] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || w.round != round {
-		return nil, nil
+	if w.closed || w.round != failed.round {
+		return nil
 	}
-	var rest []*Watch[L]
-	for _, x := range batch {
+	var batch []*Watch[L]
+	for _, x := range failed.batch {
 		if _, watched := w.watches[x]; watched && x.idle() {
-			rest = append(rest, x)
+			x.queued = true
+			batch = append(batch, x)
+		} else if x.paused {
+			x.again = true
 		}
 	}
-	return rest, w.claimLocked(rest)
+	return batch
 }
 
-// sleep reports whether the full duration passed before the watchdog was closed.
-func (w *Watchdog[L]) sleep(d time.Duration) bool {
+// sleep reports whether the full duration passed before there was nothing to be
+// renewed any more.
+func (w *Watchdog[L]) sleep(d time.Duration, empty <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
+	case <-empty:
+		return false
 	case <-w.ctx.Done():
 		return false
 	}
-}
-
-// Renew asks for a renewal of this lease now, outside the rhythm of the rounds. It
-// does not wait for it. While the lease is paused, the renewal is put off; while
-// one is under way, another one follows.
-func (x *Watch[L]) Renew() {
-	w := x.dog
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, watched := w.watches[x]; !watched {
-		return
-	}
-	if !x.idle() {
-		x.again = true
-		return
-	}
-	w.startLocked([]*Watch[L]{x})
-}
-
-// Pause keeps renewals of this lease from starting and waits until none is under
-// way.
-func (x *Watch[L]) Pause() {
-	w := x.dog
-	w.mu.Lock()
-	x.paused = true
-	busy := x.busy
-	w.mu.Unlock()
-	if busy != nil {
-		<-busy
-	}
-}
-
-// Resume ends a Pause. A renewal that was asked for in the meantime starts now.
-func (x *Watch[L]) Resume() {
-	w := x.dog
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	x.paused = false
-	if _, watched := w.watches[x]; watched && x.again && x.idle() {
-		w.startLocked([]*Watch[L]{x})
-	}
-}
-
-// Stop ends the watch and waits until no renewal of this lease is under way. It
-// may be called again. It must not be called by the renew function.
-func (x *Watch[L]) Stop() {
-	if busy := x.forget(); busy != nil {
-		<-busy
-	}
-}
-
-// Forget ends the watch without waiting for a renewal under way. The renew function
-// calls it for a lease that turned out to be lost.
-func (x *Watch[L]) Forget() { x.forget() }
-
-func (x *Watch[L]) forget() (busy chan struct{}) {
-	w := x.dog
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, watched := w.watches[x]; watched {
-		delete(w.watches, x)
-		if len(w.watches) == 0 {
-			w.timer.Stop()
-		}
-	}
-	return x.busy
 }
 
 // Close ends all watches, ends the context of the renewals under way and waits

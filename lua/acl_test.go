@@ -1,0 +1,145 @@
+package lua_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/lua"
+)
+
+// user returns a client that the real server knows as a user with only these rights on
+// keys, channels and commands.
+func user(t *testing.T, rights ...string) world {
+	t.Helper()
+	const name, password = "restricted", "secret"
+	server.Do(t, append([]string{"ACL", "SETUSER", name, "reset", "on", ">" + password}, rights...)...)
+	t.Cleanup(func() { server.Do(t, "ACL", "DELUSER", name) })
+	return world{server.Client(t, func(o *rueidis.ClientOption) {
+		o.Username, o.Password = name, password
+	})}
+}
+
+// allow returns rights for commands.
+func allow(names ...string) []string {
+	var rights []string
+	for _, name := range names {
+		rights = append(rights, "+"+strings.ToLower(name))
+	}
+	return rights
+}
+
+// documented are the rights that the documentation asks for.
+func documented(t *testing.T) []string {
+	t.Helper()
+	rights := []string{"~" + key, "&redisson_lock__channel:*"}
+	rights = append(rights, allow("EVAL", "EVALSHA", "SUBSCRIBE", "UNSUBSCRIBE", "PING", "HELLO", "CLIENT")...)
+	return append(rights, allow(allCommands(t)...)...)
+}
+
+func TestEveryScriptRunsWithTheDocumentedRights(t *testing.T) {
+	rights := documented(t)
+	const s = time.Second
+	for _, r := range []row{
+		{name: "acquire", before: nothing, run: acquire(1, 30*s), reply: got(0), after: hash(30*s, me, "1")},
+		{name: "acquire", before: hash(20*s, me, "1"), run: acquire(2, 30*s), reply: got(1), after: hash(30*s, me, "2")},
+		{name: "acquire", before: hash(20*s, you, "1"), run: acquire(1, 30*s), reply: notGot(lua.NotOwner, 20*s), after: hash(20*s, you, "1")},
+		{name: "reduce", before: hash(30*s, me, "2"), run: reduce(1, 30*s), reply: done, after: hash(30*s, me, "1")},
+		{name: "reduce", before: nothing, run: reduce(1, 30*s), reply: free, after: nothing},
+		{name: "renew", before: hash(20*s, me, "1"), run: renew(30 * s), reply: []lua.Verdict{lua.Kept}, after: hash(30*s, me, "1")},
+		{name: "renew", before: nothing, run: renew(30 * s), reply: []lua.Verdict{lua.Vanished}, after: nothing},
+		{name: "inspect", before: hash(30*s, me, "1"), run: inspect, reply: lua.State{TTL: 30 * s, Fields: map[string]string{me: "1"}}, after: hash(30*s, me, "1")},
+		{name: "release", before: hash(30*s, me, "1"), run: release, reply: done, after: nothing},
+		{name: "release", before: nothing, run: release, reply: free, after: nothing},
+		{name: "force_release", before: hash(30*s, you, "1"), run: forceRelease, reply: done, after: nothing},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			root := world{server.Client(t)}
+			root.do(t, "FLUSHALL")
+			root.do(t, "SCRIPT", "FLUSH")
+			root.put(t, key, r.before)
+			got, err := r.run(t.Context(), user(t, rights...))
+			require.NoError(t, err)
+			assert.Equal(t, r.reply, settled(got, r.reply))
+			root.requireContent(t, key, r.after)
+		})
+	}
+}
+
+func TestRefusedPublishIsReportedAndTheLockIsFree(t *testing.T) {
+	refusals := map[string][]string{
+		"Command": append(documented(t), "-publish"),
+		"Channel": append(documented(t), "resetchannels"),
+	}
+	for name, rights := range refusals {
+		t.Run(name, func(t *testing.T) {
+			for _, run := range []func(context.Context, world) (any, error){release, forceRelease} {
+				root := world{server.Client(t)}
+				root.do(t, "FLUSHALL")
+				root.put(t, key, hash(30*time.Second, me, "2"))
+				restricted := user(t, rights...)
+				e := root.listen(t)
+
+				got, err := run(t.Context(), restricted)
+				require.NoError(t, err)
+				assert.Equal(t, lua.Released{Status: lua.Done, Unheard: true}, got)
+				root.requireContent(t, key, nothing)
+				assert.Empty(t, e.heard(t))
+			}
+		})
+	}
+}
+
+func TestRefusalOfAnyOtherCommandIsAnError(t *testing.T) {
+	const s = time.Second
+	runs := map[string]func(context.Context, world) (any, error){
+		"acquire": acquire(2, 30*s), "release": release, "reduce": reduce(1, 30*s),
+		"renew": renew(30 * s), "force_release": forceRelease, "inspect": inspect,
+	}
+	// Each command that a script calls when the owner has the lock.
+	for name, names := range map[string][]string{
+		"acquire": {"PTTL", "HMGET", "HSET", "PEXPIRE"}, "release": {"HMGET", "DEL"},
+		"reduce": {"HMGET", "HSET", "PEXPIRE"}, "renew": {"HMGET", "PTTL", "PEXPIRE"},
+		"force_release": {"HEXISTS", "DEL"}, "inspect": {"PTTL", "HGETALL"},
+	} {
+		for _, command := range names {
+			t.Run(name+command, func(t *testing.T) {
+				require.Contains(t, commands(scripts(t)[name]), command)
+				root := world{server.Client(t)}
+				root.do(t, "FLUSHALL")
+				root.put(t, key, hash(20*s, me, "2"))
+				_, err := runs[name](t.Context(), user(t, append(documented(t), "-"+strings.ToLower(command))...))
+				var refusal *rueidis.RedisError
+				require.ErrorAs(t, err, &refusal)
+				if command != "PEXPIRE" { // which comes after the count was set
+					root.requireContent(t, key, hash(20*s, me, "2"))
+				}
+			})
+		}
+	}
+}
+
+func TestRefusedExpiryLeavesNoLockWithoutOne(t *testing.T) {
+	root := world{server.Client(t)}
+	root.do(t, "FLUSHALL")
+	restricted := user(t, append(documented(t), "-pexpire")...)
+	_, err := lua.Acquire(t.Context(), restricted, key, me, 1, time.Second)
+	var refusal *rueidis.RedisError
+	require.ErrorAs(t, err, &refusal)
+	root.requireContent(t, key, nothing)
+}
+
+func TestKeysOutsideTheRightsAreRefused(t *testing.T) {
+	restricted := user(t, documented(t)...)
+	_, err := lua.Renew(t.Context(), restricted, []lua.Renewal{
+		{Key: key, Owner: me, Lease: time.Second}, {Key: "invoices", Owner: me, Lease: time.Second},
+	})
+	var refusal *rueidis.RedisError
+	require.ErrorAs(t, err, &refusal)
+	assert.True(t, strings.HasPrefix(refusal.Error(), "NOPERM"), refusal)
+}

@@ -1,0 +1,111 @@
+package lua_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	miniserver "github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/internal/embedded/bubble"
+	"github.com/go-rlock/rlock/lua"
+)
+
+func resp2(o *rueidis.ClientOption) { o.AlwaysRESP2 = true }
+
+// answering returns a client of a server that answers every script with raw.
+func answering(t *testing.T, raw string) world {
+	t.Helper()
+	fake, client := bubble.New(t)
+	w := world{client()}
+	fake.Server().SetPreHook(func(c *miniserver.Peer, command string, _ ...string) bool {
+		if command != "EVALSHA" {
+			return false
+		}
+		c.WriteRaw(raw)
+		return true
+	})
+	return w
+}
+
+func TestMalformedRepliesAreErrors(t *testing.T) {
+	pairs := map[string]func(context.Context, world) (any, error){
+		"acquire": acquire(1, time.Second), "release": release, "reduce": reduce(1, time.Second), "force_release": forceRelease,
+	}
+	for script, run := range pairs {
+		for name, raw := range map[string]string{
+			"Nothing":       "_\r\n",
+			"Text":          "+OK\r\n",
+			"Integer":       ":1\r\n",
+			"Empty":         "*0\r\n",
+			"TooShort":      "*1\r\n:1\r\n",
+			"TooLong":       "*3\r\n:1\r\n:1\r\n:1\r\n",
+			"TextualStatus": "*2\r\n$1\r\n1\r\n:1\r\n",
+			"TextualValue":  "*2\r\n:1\r\n$1\r\n1\r\n",
+			"NoStatus":      "*2\r\n_\r\n:1\r\n",
+			"NoValue":       "*2\r\n:1\r\n_\r\n",
+			"ErrorInside":   "*2\r\n:1\r\n-ERR inside\r\n",
+		} {
+			t.Run(script+name, func(t *testing.T) {
+				got, err := run(t.Context(), answering(t, raw))
+				require.Error(t, err)
+				assert.Zero(t, got)
+			})
+		}
+	}
+}
+
+func TestMalformedVerdictsAreErrors(t *testing.T) {
+	for name, raw := range map[string]string{
+		"Nothing":     "_\r\n",
+		"Integer":     ":1\r\n",
+		"TooFew":      "*1\r\n:1\r\n",
+		"TooMany":     "*3\r\n:1\r\n:1\r\n:1\r\n",
+		"Textual":     "*2\r\n:1\r\n$1\r\n1\r\n",
+		"Missing":     "*2\r\n:1\r\n_\r\n",
+		"EmptyText":   "*2\r\n:1\r\n$0\r\n\r\n",
+		"Unknown":     "*2\r\n:1\r\n:3\r\n",
+		"Negative":    "*2\r\n:-1\r\n:1\r\n",
+		"ErrorInside": "*2\r\n:1\r\n-ERR inside\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			verdicts, err := lua.Renew(t.Context(), answering(t, raw), make([]lua.Renewal, 2))
+			require.Error(t, err)
+			assert.Nil(t, verdicts)
+		})
+	}
+}
+
+func TestMalformedStatesAreErrors(t *testing.T) {
+	for name, raw := range map[string]string{
+		"Nothing":      "_\r\n",
+		"Integer":      ":1\r\n",
+		"Empty":        "*0\r\n",
+		"EvenNumber":   "*2\r\n:1\r\n$1\r\na\r\n",
+		"TextualTTL":   "*1\r\n$1\r\n1\r\n",
+		"FieldNumber":  "*3\r\n:1\r\n:1\r\n$1\r\n1\r\n",
+		"ValueNumber":  "*3\r\n:1\r\n$1\r\na\r\n:1\r\n",
+		"MissingValue": "*3\r\n:1\r\n$1\r\na\r\n_\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			state, err := inspect(t.Context(), answering(t, raw))
+			require.Error(t, err)
+			assert.Zero(t, state)
+		})
+	}
+}
+
+func TestRefusalIsARedisErrorAndSilenceIsNot(t *testing.T) {
+	_, err := lua.Acquire(t.Context(), answering(t, "-READONLY You can't write against a read only replica.\r\n"), key, me, 1, time.Second)
+	var refusal *rueidis.RedisError
+	require.ErrorAs(t, err, &refusal)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = lua.Acquire(ctx, answering(t, ":1\r\n"), key, me, 1, time.Second)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotErrorAs(t, err, &refusal)
+}

@@ -1,0 +1,198 @@
+package rlock_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// leases are the kinds of holds, all of which outlive a watchdog timeout.
+var leases = map[string][]rlock.LockOption{
+	"Watched": nil,
+	"Fixed":   {rlock.WithLease(time.Hour)},
+	"MaxHold": {rlock.WithMaxHold(time.Hour)},
+}
+
+// disappearances are what may happen to a lock on the server behind its holder's back.
+var disappearances = map[string]func(w *world){
+	"Deleted": func(w *world) { w.server.Del("orders") },
+	"Flushed": func(w *world) { w.server.FlushAll() },
+	"TakenOver": func(w *world) {
+		w.server.Del("orders")
+		w.server.HSet("orders", "somebody:1", "1")
+		w.server.SetTTL("orders", time.Minute)
+	},
+	"Overwritten": func(w *world) {
+		w.server.Del("orders")
+		_ = w.server.Set("orders", "text") // it is not there, so that it cannot fail
+	},
+}
+
+func TestHolderLearnsWithinAThirdOfTheTimeoutThatTheLockIsGone(t *testing.T) {
+	for name, disappear := range disappearances {
+		for lease, options := range leases {
+			t.Run(name+"/"+lease, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					lock := w.lock(t, "orders")
+					start := time.Now()
+					hold := must(t)(lock.Lock(t.Context(), options...))
+					inner := must(t)(lock.Lock(t.Context(), rlock.WithLease(time.Hour)))
+					time.Sleep(10*time.Second + time.Millisecond)
+					require.NoError(t, hold.Err())
+					disappear(w)
+					ttl := w.ttl("orders")
+
+					<-hold.Done()
+					went(t, start, 20*time.Second)
+					for _, h := range []*rlock.Hold{hold, inner} {
+						assert.Equal(t, rlock.Removed, reasonOf(h.Err()))
+						assert.Equal(t, rlock.Removed, reasonOf(context.Cause(h.Context())))
+						assert.Equal(t, rlock.Removed, reasonOf(h.Unlock(t.Context())))
+						assert.NoError(t, lossOf(t, h.Err()).Err)
+					}
+					if ttl > 0 {
+						assert.Equal(t, ttl-10*time.Second+time.Millisecond, w.ttl("orders"), "whose it is now is left alone")
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestLostLockIsLockedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		lost := must(t)(lock.Lock(t.Context()))
+		w.server.Del("orders")
+		hold := must(t)(lock.Lock(t.Context())) // finds out
+		require.Equal(t, rlock.Removed, reasonOf(lost.Err()))
+		count, err := lock.HoldCount(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, count)
+		require.ErrorIs(t, lost.Unlock(t.Context()), rlock.ErrLost)
+		require.NoError(t, hold.Err())
+		require.NoError(t, hold.Unlock(t.Context()))
+		assert.False(t, w.server.Exists("orders"))
+	})
+}
+
+func TestReentryAfterATakeoverWaitsItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock, other := w.lock(t, "orders"), w.lock(t, "orders")
+		outer := must(t)(lock.Lock(t.Context()))
+		w.server.Del("orders")
+		theirs := must(t)(other.Lock(t.Context()))
+
+		_, err := lock.TryLock(t.Context(), 0)
+		require.ErrorIs(t, err, rlock.ErrNotAcquired)
+		require.Equal(t, rlock.Removed, reasonOf(outer.Err()))
+		got := later(func() attempt { return attempted(lock.Lock(rlock.WithOwner(t.Context(), outer.Owner()))) })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Empty(t, got)
+		require.NoError(t, theirs.Unlock(t.Context()))
+		must(t)(fields(await(t, got)))
+	})
+}
+
+func TestUnlockOfALockThatIsGoneIsALoss(t *testing.T) {
+	for name, disappear := range disappearances {
+		if name == "Overwritten" {
+			continue // an error of the server, below
+		}
+		for lease, options := range leases {
+			t.Run(name+"/"+lease, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					lock := w.lock(t, "orders")
+					outer := must(t)(lock.Lock(t.Context()))
+					inner := must(t)(lock.Lock(t.Context(), options...))
+					disappear(w)
+					ttl := w.ttl("orders")
+					assert.Equal(t, rlock.Removed, reasonOf(inner.Unlock(t.Context())))
+					assert.Equal(t, rlock.Removed, reasonOf(outer.Unlock(t.Context())))
+					assert.Equal(t, ttl, w.ttl("orders"), "whose it is now is left alone")
+				})
+			})
+		}
+	}
+}
+
+func TestReconnectVerifiesAllHoldsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		client := w.client(t)
+		kept := must(t)(client.NewLock("parcels").Lock(t.Context()))
+		lost := must(t)(client.NewLock("orders").Lock(t.Context(), rlock.WithLease(time.Hour)))
+		time.Sleep(time.Second)
+		w.server.Del("orders")
+		start := time.Now()
+		w.cut()
+		<-lost.Done()
+		assert.Less(t, time.Since(start), time.Second)
+		assert.Equal(t, rlock.Removed, reasonOf(lost.Err()))
+		assert.NoError(t, kept.Err())
+	})
+}
+
+func TestForcedReleaseIsToldAtOnce(t *testing.T) {
+	forced := map[string]func(t *testing.T, w *world, holder *rlock.Lock){
+		"ByTheHoldersClient": func(t *testing.T, _ *world, holder *rlock.Lock) {
+			t.Helper()
+			had, err := holder.ForceUnlock(t.Context())
+			require.NoError(t, err)
+			assert.True(t, had)
+		},
+		"BySomebodyElseWhileSomebodyWaits": func(t *testing.T, w *world, holder *rlock.Lock) {
+			t.Helper()
+			ctx, cancel := context.WithCancel(stranger(t))
+			got := later(func() attempt { return attempted(holder.Lock(ctx)) })
+			synctest.Wait()
+			had, err := w.lock(t, "orders").ForceUnlock(t.Context())
+			require.NoError(t, err)
+			assert.True(t, had)
+			must(t)(fields(await(t, got)))
+			cancel()
+		},
+	}
+	for name, force := range forced {
+		for lease, options := range leases {
+			t.Run(name+"/"+lease, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					lock := w.lock(t, "orders")
+					hold := must(t)(lock.Lock(t.Context(), options...))
+					time.Sleep(time.Second)
+					start := time.Now()
+					force(t, w, lock)
+					<-hold.Done()
+					went(t, start, 0)
+					assert.Equal(t, rlock.Removed, reasonOf(hold.Err()))
+				})
+			})
+		}
+	}
+}
+
+func TestReleasesOfItsOwnAreNoReasonToVerify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		holder := must(t)(lock.Lock(stranger(t)))
+		got := later(func() attempt { return attempted(lock.Lock(t.Context())) })
+		time.Sleep(time.Second)
+		w.forget()
+		require.NoError(t, holder.Unlock(t.Context()))
+		must(t)(fields(await(t, got)))
+		assert.LessOrEqual(t, len(w.commands("EVALSHA", "EVAL")), 4, "a release and an acquisition, and their scripts sent for the first time")
+	})
+}

@@ -1,0 +1,81 @@
+package rlock
+
+import (
+	"sync"
+	"time"
+)
+
+// workers run tasks apart from their callers. A goroutine that has run one is kept for
+// a moment, because its stack has grown to what the next one needs.
+type workers struct {
+	idle chan func() // takes a job if a worker waits for one
+	wg   sync.WaitGroup
+
+	mu     sync.Mutex
+	used   bool        // since the reaper came by
+	reaper *time.Timer // sends idle workers home
+	armed  bool
+}
+
+func newWorkers() *workers { return &workers{idle: make(chan func())} }
+
+// run runs the job in a goroutine of its own. It does not block.
+func (w *workers) run(job func()) {
+	select {
+	case w.idle <- job:
+	default:
+		w.wg.Go(func() {
+			for ; job != nil; job = <-w.idle {
+				job()
+			}
+		})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.used = true
+	if w.armed {
+		return
+	}
+	w.armed = true
+	if w.reaper == nil {
+		w.reaper = time.AfterFunc(linger, w.reap)
+	} else {
+		w.reaper.Reset(linger)
+	}
+}
+
+// reap sends idle workers home if there was nothing to do for a while.
+func (w *workers) reap() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.used {
+		w.used = false
+		w.reaper.Reset(linger)
+		return
+	}
+	w.armed = false
+	w.dismiss()
+}
+
+// dismiss ends the workers that wait.
+func (w *workers) dismiss() {
+	for {
+		select {
+		case w.idle <- nil:
+		default:
+			return
+		}
+	}
+}
+
+// close ends the workers and waits for them. All jobs must have ended, and no other may
+// follow.
+func (w *workers) close() {
+	w.mu.Lock()
+	if w.reaper != nil {
+		w.reaper.Stop()
+	}
+	w.mu.Unlock()
+	close(w.idle) // a nil job for all
+	w.wg.Wait()
+}
