@@ -6,15 +6,20 @@
 //
 // # Guarantees
 //
-//  1. A Hub has at most one connection, and none while nobody needs it. It is a
-//     dedicated one, taken from the rueidis client, so that it always leads to the
-//     primary and shares nothing with commands.
+//  1. A Hub has at most one connection, and none once nobody has needed it for
+//     2 seconds. It is a dedicated one, taken from the rueidis client, so that it
+//     always leads to the primary and shares nothing with commands. (With a server
+//     that only speaks version 2 of the protocol, rueidis makes two of it.)
 //  2. After Listener.Subscribed and until Listener.Interrupted, every message that
 //     the server publishes on the channel reaches Listener.Message, in the order
-//     in which the server sent them.
+//     in which the server sent them. None comes at another time.
 //  3. After an interruption the Hub connects and subscribes again by itself, at
-//     once and then with growing pauses, and calls Subscribed again. Messages in
-//     between are lost: whoever is told Subscribed looks for itself.
+//     once and then with growing pauses of less than 0.4 seconds, and calls Subscribed
+//     again. Messages in between are lost: whoever is told Subscribed looks for
+//     itself. A server that does not answer within 5 seconds counts as one to which
+//     the connection broke; a connection over which nothing is asked is watched by
+//     rueidis' own pings. Of a channel that an ACL forbids only its listeners are told;
+//     it is asked for again every 2 seconds and with the next Hub.Subscribe.
 //  4. A channel is subscribed once, however many listen to it, and unsubscribed
 //     when the last Subscription is closed.
 //  5. A message is delivered to every listener of its channel. Which of the

@@ -3,25 +3,11 @@ package pubsub
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
-)
-
-const (
-	// linger is how long an unused connection is kept.
-	linger = 2 * time.Second
-	// answerLimit is how long the server may take to confirm or refuse.
-	answerLimit = 5 * time.Second
-	// batch is the number of channels in one SUBSCRIBE.
-	batch = 256
-
-	firstPause   = 20 * time.Millisecond
-	longestPause = time.Second
 )
 
 // ErrClosed means that the Hub was closed.
@@ -45,6 +31,7 @@ type Listener interface {
 // may be called by several goroutines at once. None but Close blocks.
 type Hub struct {
 	client rueidis.Client
+	limits limits
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -56,8 +43,19 @@ type Hub struct {
 	changed  []*topic // topics of which the server has to be told something
 	keepers  map[*Keeper]struct{}
 	attached bool   // a loop is running
-	conn     uint64 // counts connections: what an old one still delivers is ignored
+	attempts uint64 // counts attempts to connect
+	conn     uint64 // the attempt that made the connection: what older ones still deliver is ignored
 	closed   bool
+}
+
+// limits are the times that a Hub goes by. Tests make them shorter.
+type limits struct {
+	// linger is how long an unused connection is kept.
+	linger time.Duration
+	// answer is how long the server may take to confirm or refuse.
+	answer time.Duration
+	// parting is how long Close waits for a connection in the making.
+	parting time.Duration
 }
 
 // A topic is one channel and those who listen to it.
@@ -94,6 +92,7 @@ type Keeper struct {
 func NewHub(client rueidis.Client) *Hub {
 	h := &Hub{
 		client:  client,
+		limits:  limits{linger: 2 * time.Second, answer: 5 * time.Second, parting: time.Second},
 		wake:    make(chan struct{}, 1),
 		topics:  make(map[string]*topic),
 		keepers: make(map[*Keeper]struct{}),
@@ -140,9 +139,15 @@ func (s *Subscription) Close() {
 		return
 	}
 	t.listeners = slices.Delete(t.listeners, i, i+1)
-	if len(t.listeners) == 0 && !h.closed {
-		h.changedLocked(t)
+	if len(t.listeners) > 0 || h.topics[t.channel] != t {
+		return
 	}
+	if t.state == idle {
+		delete(h.topics, t.channel)
+		h.nudge() // the connection may be of no use any more
+		return
+	}
+	h.changedLocked(t)
 }
 
 // Keep keeps the connection open until Keeper.Close and calls reconnected each time
@@ -173,13 +178,21 @@ func (h *Hub) Len() int {
 	return len(h.topics)
 }
 
-// Close closes the connection and waits until the Hub's goroutine has left. Every
-// listener hears Interrupted with ErrClosed. It may be called again.
+// Close closes the connection and waits until the Hub's goroutines have left. Every
+// listener hears Interrupted with ErrClosed, and nothing after it. Close may be called
+// again.
+//
+// Close waits for about a second at most where the server does not answer. Should a
+// connection be in the making then, it is closed when it is there or when the Redis
+// client gives up: that cannot be hurried.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true
 		h.interruptLocked(ErrClosed)
+		clear(h.topics)
+		clear(h.keepers)
+		h.changed = nil
 	}
 	h.mu.Unlock()
 	h.stop()
@@ -207,201 +220,71 @@ func (h *Hub) nudge() {
 	}
 }
 
-// loop owns the connection: it makes it, uses it, and makes it again, until nobody
-// has needed it for a while.
-func (h *Hub) loop() {
-	pause := firstPause
-	for again := false; ; again = true {
-		served, err := h.connect(again)
-		if err == nil {
-			return
-		}
-		if served {
-			pause = firstPause
-		}
-		h.mu.Lock()
-		h.interruptLocked(err)
-		h.mu.Unlock()
-		if !served || again {
-			h.sleep(pause/2 + rand.N(pause))
-			pause = min(2*pause, longestPause)
-		}
-		if h.ctx.Err() != nil {
-			h.detach()
-			return
-		}
-	}
-}
-
-// connect makes a connection and serves it. It returns nil when the loop may end,
-// else why the connection broke, and whether it had been of use before.
-func (h *Hub) connect(again bool) (served bool, err error) {
-	conn, release := h.client.Dedicate()
-	defer release()
-	defer conn.Close()
-	id := h.nextConn()
-	broken := conn.SetPubSubHooks(rueidis.PubSubHooks{
-		OnMessage:      func(m rueidis.PubSubMessage) { h.message(id, m) },
-		OnSubscription: func(s rueidis.PubSubSubscription) { h.confirmed(id, s) },
-	})
-	ctx, cancel := context.WithTimeout(h.ctx, answerLimit)
-	err = conn.Do(ctx, conn.B().Ping().Build()).Error()
-	cancel()
-	if err != nil {
-		return false, fmt.Errorf("rlock: connect for pub/sub: %w", err)
-	}
-	if again {
-		h.reconnected()
-	}
-	return true, h.serve(conn, broken)
-}
-
-// nextConn begins a connection, on which nothing is subscribed yet.
-func (h *Hub) nextConn() uint64 {
+// detach reports whether the loop may end, because nobody needs it, and then counts
+// it as ended.
+func (h *Hub) detach() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.conn++
-	h.changed = h.changed[:0]
-	for _, t := range h.topics {
-		t.state = idle
-		h.changed = append(h.changed, t)
-	}
-	return h.conn
-}
-
-// serve passes on what listeners want until the connection breaks, which is an
-// error, or nobody wants anything any more.
-func (h *Hub) serve(conn rueidis.DedicatedClient, broken <-chan error) error {
-	unused := time.NewTimer(linger)
-	defer unused.Stop()
-	needed := false
-	for {
-		if err := h.flush(conn); err != nil {
-			return err
-		}
-		switch before := needed; {
-		case h.needed():
-			needed = true
-			unused.Stop()
-		case before:
-			needed = false
-			unused.Reset(linger)
-		}
-		select {
-		case <-h.wake:
-		case <-unused.C:
-			if h.detachUnused() {
-				return nil
-			}
-		case err := <-broken:
-			if err == nil {
-				err = errors.New("connection closed")
-			}
-			return fmt.Errorf("rlock: pub/sub connection lost: %w", err)
-		case <-h.ctx.Done():
-			h.detach()
-			return nil
-		}
-	}
-}
-
-// needed reports whether anybody needs the connection.
-func (h *Hub) needed() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.topics) > 0 || len(h.keepers) > 0
-}
-
-// detachUnused marks the loop as ended if nobody needs the connection, and reports
-// whether it did.
-func (h *Hub) detachUnused() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.topics) > 0 || len(h.keepers) > 0 {
+	if h.neededLocked() {
 		return false
 	}
 	h.attached = false
 	return true
 }
 
-func (h *Hub) detach() {
+func (h *Hub) needed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.attached = false
+	return h.neededLocked()
 }
 
-// flush tells the server what has changed.
-func (h *Hub) flush(conn rueidis.DedicatedClient) error {
-	join, leave := h.changes()
-	if err := h.each(leave, func(ctx context.Context, channels []string) error {
-		return conn.Do(ctx, conn.B().Unsubscribe().Channel(channels...).Build()).Error()
-	}); err != nil {
-		return fmt.Errorf("rlock: unsubscribe: %w", err)
-	}
-	subscribe := func(ctx context.Context, channels []string) error {
-		return conn.Do(ctx, conn.B().Subscribe().Channel(channels...).Build()).Error()
-	}
-	if err := h.each(join, subscribe); err != nil {
-		if _, refused := rueidis.IsRedisErr(err); !refused {
-			return fmt.Errorf("rlock: subscribe: %w", err)
-		}
-		return h.subscribeSingly(join, subscribe)
-	}
-	return nil
-}
+// neededLocked reports whether anybody needs the connection. Once the Hub is closed,
+// nobody does.
+func (h *Hub) neededLocked() bool { return len(h.topics) > 0 || len(h.keepers) > 0 }
 
-// subscribeSingly subscribes one channel after another, because the server refused
-// one of them: that one's listeners are told.
-func (h *Hub) subscribeSingly(channels []string, subscribe func(context.Context, []string) error) error {
-	for _, channel := range channels {
-		err := h.each([]string{channel}, subscribe)
-		if err == nil {
-			continue
-		}
-		if _, refused := rueidis.IsRedisErr(err); !refused {
-			return fmt.Errorf("rlock: subscribe: %w", err)
-		}
-		h.refused(channel, fmt.Errorf("rlock: subscribe to %q: %w", channel, err))
-	}
-	return nil
-}
-
-// refused tells the listeners of a channel and puts the topic back to idle. Whoever
-// subscribes to it next asks the server again.
-func (h *Hub) refused(channel string, err error) {
+// interrupted tells every listener that messages may be missing.
+func (h *Hub) interrupted(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.topics[channel]
-	if t == nil {
-		return
-	}
-	t.state = idle
-	if len(t.listeners) == 0 {
-		delete(h.topics, channel)
-	}
-	for _, s := range t.listeners {
-		s.listener.Interrupted(err)
+	h.interruptLocked(err)
+}
+
+func (h *Hub) interruptLocked(err error) {
+	for _, t := range h.topics {
+		t.state = idle
+		if len(t.listeners) == 0 {
+			delete(h.topics, t.channel)
+		}
+		for _, s := range t.listeners {
+			s.listener.Interrupted(err)
+		}
 	}
 }
 
-// each calls do with the channels in batches, until it fails.
-func (h *Hub) each(channels []string, do func(ctx context.Context, channels []string) error) error {
-	for len(channels) > 0 {
-		n := min(batch, len(channels))
-		ctx, cancel := context.WithTimeout(h.ctx, answerLimit)
-		err := do(ctx, channels[:n])
-		cancel()
-		if err != nil {
-			return err
-		}
-		channels = channels[n:]
+// adopt makes an attempt's connection the present one, on which nothing is subscribed
+// yet.
+func (h *Hub) adopt(attempt uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conn = attempt
+	h.changed = h.changed[:0]
+	for _, t := range h.topics {
+		h.changed = append(h.changed, t)
 	}
-	return nil
+}
+
+// reconnected tells the keepers.
+func (h *Hub) reconnected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k := range h.keepers {
+		k.reconnected()
+	}
 }
 
 // changes takes the topics that changed and says which channels to subscribe and
-// which to leave. A channel is left only when its subscription was confirmed: else
-// a late confirmation could be taken for that of a later subscription.
+// which to leave. Leaving is confirmed before the same channel can be subscribed again,
+// so that no late confirmation is taken for that of a later subscription.
 func (h *Hub) changes() (join, leave []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -415,71 +298,63 @@ func (h *Hub) changes() (join, leave []string) {
 		case wanted && t.state == idle:
 			t.state = requested
 			join = append(join, t.channel)
-		case !wanted && t.state == subscribed:
+		case !wanted:
 			leave = append(leave, t.channel)
-			delete(h.topics, t.channel)
-		case !wanted && t.state == idle:
 			delete(h.topics, t.channel)
 		}
 	}
 	return join, leave
 }
 
-// reconnected tells the keepers.
-func (h *Hub) reconnected() {
+// askAgain makes the loop ask for the channels that the server has refused.
+func (h *Hub) askAgain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for k := range h.keepers {
-		k.reconnected()
-	}
-}
-
-// interruptLocked tells every listener that messages may be missing.
-func (h *Hub) interruptLocked(err error) {
 	for _, t := range h.topics {
-		t.state = idle
-		for _, s := range t.listeners {
-			s.listener.Interrupted(err)
+		if t.state == idle {
+			h.changed = append(h.changed, t)
 		}
 	}
 }
 
-// confirmed is called by the reader of connection id.
-func (h *Hub) confirmed(id uint64, s rueidis.PubSubSubscription) {
+// refused tells the listeners of a channel and puts the topic back to idle. The server
+// is asked again after a while, and when somebody subscribes to it next.
+func (h *Hub) refused(channel string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topics[channel]
+	if t == nil {
+		return
+	}
+	t.state = idle
+	for _, s := range t.listeners {
+		s.listener.Interrupted(err)
+	}
+}
+
+// confirmed is called by the reader of an attempt's connection.
+func (h *Hub) confirmed(attempt uint64, s rueidis.PubSubSubscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[s.Channel]
-	if s.Kind != "subscribe" || id != h.conn || t == nil || t.state != requested {
+	if s.Kind != "subscribe" || attempt != h.conn || t == nil || t.state != requested {
 		return
 	}
 	t.state = subscribed
-	if len(t.listeners) == 0 { // everybody left before the confirmation came
-		h.changedLocked(t)
-	}
 	for _, s := range t.listeners {
 		s.listener.Subscribed()
 	}
 }
 
-// message is called by the reader of connection id.
-func (h *Hub) message(id uint64, m rueidis.PubSubMessage) {
+// message is called by the reader of an attempt's connection.
+func (h *Hub) message(attempt uint64, m rueidis.PubSubMessage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[m.Channel]
-	if id != h.conn || t == nil {
-		return
+	if attempt != h.conn || t == nil || t.state != subscribed {
+		return // nobody was told that messages would come
 	}
 	for _, s := range t.listeners {
 		s.listener.Message(m.Message)
-	}
-}
-
-// sleep waits for d or until the Hub is closed.
-func (h *Hub) sleep(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-h.ctx.Done():
 	}
 }

@@ -75,6 +75,7 @@ func (a *acquisition) waitIn(room *room, w *waiter) (*Hold, error) {
 			return nil, waited
 		}
 		// The last try tells contention from a server that has fallen silent.
+		began := time.Now()
 		got := a.try()
 		w.move(a.tenure)
 		if got.hold != nil {
@@ -88,11 +89,10 @@ func (a *acquisition) waitIn(room *room, w *waiter) (*Hold, error) {
 			faulty, delay = time.Time{}, firstDelay
 			continue
 		}
-		now := time.Now()
 		if faulty.IsZero() {
-			faulty = now
+			faulty = began
 		}
-		if last || !passing(got.err) || now.Sub(faulty) >= a.lock.client.gracePeriod {
+		if last || !passing(got.err) || time.Since(faulty) >= a.lock.client.gracePeriod {
 			room.unused()
 			return nil, got.err
 		}

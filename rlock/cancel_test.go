@@ -133,23 +133,23 @@ func (s *scramble) run(t *testing.T, random *rand.Rand) {
 	base := rlock.WithOwner(context.Background(), rlock.NewOwner())
 	for range scrambleCalls {
 		lock := s.client.NewLock(s.names[random.IntN(len(s.names))])
-		outer := s.acquire(t, base, lock, random)
+		outer := s.acquire(base, t, lock, random)
 		if outer == nil {
 			continue
 		}
 		if random.IntN(3) == 0 {
-			if inner := s.acquire(t, base, lock, random); inner != nil {
+			if inner := s.acquire(base, t, lock, random); inner != nil {
 				assert.NoError(t, inner.Err())
-				s.release(t, base, inner, random)
+				s.release(base, t, inner, random)
 			}
 		}
 		assert.NoError(t, outer.Err())
-		s.release(t, base, outer, random)
+		s.release(base, t, outer, random)
 	}
 }
 
 // acquire makes one attempt and returns nil if it came to nothing.
-func (s *scramble) acquire(t *testing.T, base context.Context, lock *rlock.Lock, random *rand.Rand) *rlock.Hold {
+func (s *scramble) acquire(base context.Context, t *testing.T, lock *rlock.Lock, random *rand.Rand) *rlock.Hold {
 	t.Helper()
 	s.calls.Add(1)
 	ctx, cancel := context.WithCancel(base)
@@ -201,7 +201,7 @@ func (s *scramble) acquire(t *testing.T, base context.Context, lock *rlock.Lock,
 
 // release gives a hold back, now and then under a context that has ended or does so
 // meanwhile.
-func (s *scramble) release(t *testing.T, base context.Context, hold *rlock.Hold, random *rand.Rand) {
+func (s *scramble) release(base context.Context, t *testing.T, hold *rlock.Hold, random *rand.Rand) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(base)
 	defer cancel()

@@ -197,6 +197,7 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 			owner:  owner,
 			epoch:  c.epoch,
 			field:  fieldOf(c.id, owner, c.epoch),
+			turn:   make(chan struct{}, 1),
 		}
 		c.tenures[key] = t
 	}
@@ -364,11 +365,12 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 	}
 	var (
 		verdicts []lua.Verdict
-		err      error
+		failure  error
 		p        = patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
 	)
-	if left := c.apart(nil, p, func(ctx context.Context) { verdicts, err = lua.Renew(ctx, c.rdb, renewals) }); left != nil {
-		verdicts, err = nil, left
+	err := c.apart(nil, p, func(ctx context.Context) { verdicts, failure = lua.Renew(ctx, c.rdb, renewals) })
+	if err == nil {
+		err = failure
 	}
 	if err != nil {
 		err = classify(err)
@@ -424,9 +426,10 @@ func (c *Client) Close() error {
 	c.finish(nil)
 	limit := time.NewTimer(closeLimit)
 	defer limit.Stop()
+	c.workers.close()
 	select {
 	case <-c.quiet:
-		c.workers.close()
+		c.workers.wait()
 	case <-limit.C:
 	}
 	close(c.abort)
@@ -449,23 +452,20 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 		t.lose(ClientClosed)
 	}
 	var (
-		mu      sync.Mutex
-		errs    []error
-		pending = len(holders)
-		next    = make(chan *tenure, len(holders))
+		mu      sync.Mutex // protects results
+		results = make([]error, len(holders))
+		next    = make(chan int, len(holders))
 	)
-	for _, t := range holders {
-		next <- t
+	for i := range holders {
+		results[i] = errNoAnswer
+		next <- i
 	}
 	close(next)
 	give := func() {
-		for t := range next {
-			err := t.surrender()
+		for i := range next {
+			err := holders[i].surrender()
 			mu.Lock()
-			pending--
-			if err != nil {
-				errs = append(errs, explain("close: give back", t.room.name, err))
-			}
+			results[i] = err
 			mu.Unlock()
 		}
 	}
@@ -477,8 +477,11 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 	return func() error {
 		mu.Lock()
 		defer mu.Unlock()
-		if pending > 0 {
-			errs = append(errs, fmt.Errorf("rlock: close: %d locks could not be given back within %v; they end with their leases", pending, closeLimit))
+		var errs []error
+		for i, err := range results {
+			if err != nil {
+				errs = append(errs, explain("close: give back", holders[i].room.name, err))
+			}
 		}
 		return errors.Join(errs...)
 	}

@@ -71,14 +71,14 @@ func (h *Hold) unlock(ctx context.Context) error {
 	}
 	p := patience{ctx: ctx, extra: c.gracePeriod}
 	if p.endless() {
-		t.turn.Lock()
-		defer t.turn.Unlock()
+		t.take()
+		defer t.give()
 		return t.release(ctx, h)
 	}
 	var err error
 	left := c.apart(t, p, func(ctx context.Context) {
-		t.turn.Lock()
-		defer t.turn.Unlock()
+		t.take()
+		defer t.give()
 		err = t.release(ctx, h)
 	})
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 )
@@ -18,16 +19,27 @@ func notSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// ask runs a script until the server has answered. A script that was sent and not
-// answered is sent again, which is harmless, for as long as the grace period: dead
-// connections are only found by using them. Whether any copy stayed unanswered is
-// reported in any case: it may still run. What cannot be sent is not insisted on.
+// broke reports whether the error means that a connection broke which had been there.
+// What the server does now, a new one tells.
+func broke(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op != "dial" && !op.Timeout()
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed)
+}
+
+// ask runs a script until the server has answered. A script whose connection broke is
+// sent again, which is harmless, for as long as the grace period: dead connections are
+// only found by using them. Whether any copy stayed unanswered is reported in any case:
+// it may still run. What cannot be sent is not insisted on.
 //
 // The context must be one that cannot end: a context that ends while its command is on
 // a shared connection makes the Redis client close that connection, and its neighbours
 // fail. So would a deadline.
 func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error) (unanswered bool, failure *fault) {
-	var failing time.Time
+	began := time.Now()
 	for attempt := 0; ; attempt++ {
 		err := script(ctx)
 		if err == nil {
@@ -36,10 +48,7 @@ func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error
 		f := classify(err)
 		unanswered = unanswered || f.unanswered
 		f.unanswered = unanswered
-		if failing.IsZero() {
-			failing = time.Now()
-		}
-		if notSent(err) || !f.passing() || time.Since(failing) >= c.gracePeriod ||
+		if !broke(err) || time.Since(began) >= c.gracePeriod ||
 			!pause(c.abort, min(time.Duration(attempt)*time.Millisecond, 50*time.Millisecond)) {
 			return unanswered, f
 		}
@@ -49,7 +58,7 @@ func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error
 // insist is ask for a script that gives something back: while the server cannot be
 // reached, it tries again until the grace period ends.
 func (c *Client) insist(ctx context.Context, script func(ctx context.Context) error) (unanswered bool, failure *fault) {
-	var failing time.Time
+	began := time.Now()
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, 200*time.Millisecond) {
 		open, f := c.ask(ctx, script)
 		unanswered = unanswered || open
@@ -57,10 +66,7 @@ func (c *Client) insist(ctx context.Context, script func(ctx context.Context) er
 			return unanswered, nil
 		}
 		f.unanswered = unanswered
-		if failing.IsZero() {
-			failing = time.Now()
-		}
-		if !f.passing() || time.Since(failing)+delay >= c.gracePeriod || !pause(c.abort, delay) {
+		if !f.passing() || time.Since(began)+delay >= c.gracePeriod || !pause(c.abort, delay) {
 			return unanswered, f
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,9 +23,9 @@ type tenure struct {
 	field  string // the owner's name on the wire
 	epoch  int64
 
-	// turn is held by whoever runs a script of this tenure: one owner's scripts on one
-	// lock come one after another. Its waits do not.
-	turn sync.Mutex
+	// turn has one slot, taken by whoever runs a script of this tenure: one owner's
+	// scripts on one lock come one after another. Its waits do not.
+	turn chan struct{}
 
 	// users counts the attempts, tasks and holds; when there are none the tenure is
 	// forgotten. It leaves 0 and becomes 0 under Client.mu only.
@@ -49,6 +48,12 @@ type tenure struct {
 	failed error
 }
 
+// take waits for the tenure's turn to run a script, for as long as its other scripts
+// take.
+func (t *tenure) take() { t.turn <- struct{}{} }
+
+func (t *tenure) give() { <-t.turn }
+
 // An outcome is what an attempt to acquire came to: a hold, or somebody else's
 // remaining lease, or an error.
 type outcome struct {
@@ -64,8 +69,8 @@ var errRetired = errors.New("tenure retired")
 // attempt that is left alone is awaited and then undone.
 func (t *tenure) attempt(p patience, r request) outcome {
 	if p.endless() {
-		t.turn.Lock()
-		defer t.turn.Unlock()
+		t.take()
+		defer t.give()
 		return t.acquire(p.ctx, r)
 	}
 	var (
@@ -73,8 +78,8 @@ func (t *tenure) attempt(p patience, r request) outcome {
 		settled atomic.Bool // by whichever comes first: the result, or the caller who leaves
 	)
 	left := t.client.apart(t, p, func(ctx context.Context) {
-		t.turn.Lock()
-		defer t.turn.Unlock()
+		t.take()
+		defer t.give()
 		if settled.Load() {
 			return
 		}
@@ -214,7 +219,9 @@ func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time
 		t.asked, t.failed = false, nil
 	}
 	t.room.grantedLocked(t, now.Add(lease))
-	t.client.alarm.set(h, h.trust.Until())
+	if !over { // else nobody will have it, and it is given back below
+		t.client.alarm.set(h, h.trust.Until())
+	}
 	t.room.mu.Unlock()
 
 	var refused error
@@ -452,8 +459,8 @@ func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict
 
 // surrender gives the lock back when the client is closed, whose holds have ended.
 func (t *tenure) surrender() error {
-	t.turn.Lock()
-	defer t.turn.Unlock()
+	t.take()
+	defer t.give()
 	c := t.client
 	_, f := c.insist(context.Background(), func(ctx context.Context) error {
 		_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)

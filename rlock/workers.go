@@ -15,6 +15,7 @@ type workers struct {
 	used   bool        // since the reaper came by
 	reaper *time.Timer // sends idle workers home
 	armed  bool
+	closed bool
 }
 
 func newWorkers() *workers { return &workers{idle: make(chan func())} }
@@ -48,17 +49,15 @@ func (w *workers) run(job func()) {
 func (w *workers) reap() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
 	if w.used {
 		w.used = false
 		w.reaper.Reset(linger)
 		return
 	}
 	w.armed = false
-	w.dismiss()
-}
-
-// dismiss ends the workers that wait.
-func (w *workers) dismiss() {
 	for {
 		select {
 		case w.idle <- nil:
@@ -68,14 +67,16 @@ func (w *workers) dismiss() {
 	}
 }
 
-// close ends the workers and waits for them. All jobs must have ended, and no other may
-// follow.
+// close sends the workers home, each when its job has ended. No other job may follow.
 func (w *workers) close() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 	if w.reaper != nil {
 		w.reaper.Stop()
 	}
-	w.mu.Unlock()
 	close(w.idle) // a nil job for all
-	w.wg.Wait()
 }
+
+// wait waits for the workers.
+func (w *workers) wait() { w.wg.Wait() }

@@ -191,5 +191,13 @@ func TestNoGoroutineRunsBetweenRoundsNorWhileNothingIsWatched(t *testing.T) {
 		a.Stop()
 		synctest.Wait()
 		assert.Empty(t, running(), "nothing is watched")
+
+		k.will(takes("a", time.Second, errRenew))
+		a = k.Add("a")
+		a.Renew()
+		synctest.Wait()
+		a.Stop() // waits for the renewal, which fails
+		synctest.Wait()
+		assert.Empty(t, running(), "nothing is watched any more")
 	})
 }

@@ -5,9 +5,10 @@ import "time"
 // Margin returns how long before its end a lease is no longer trusted: 1 % of it
 // for clocks that run at different rates (the drift that the Redlock description
 // assumes), 1 ms because the server counts whole milliseconds, and 1 ms for the
-// timer that tells the holder.
+// timer that tells the holder; but no more than half of it, which leases of a few
+// milliseconds are too short to be safe with.
 func Margin(lease time.Duration) time.Duration {
-	return lease/100 + 2*time.Millisecond
+	return min(lease/100+2*time.Millisecond, lease/2)
 }
 
 // A Trust is the time during which the holder of a lease may rely on it. The zero

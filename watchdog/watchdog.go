@@ -146,7 +146,7 @@ func (w *Watchdog[L]) run(batch []*Watch[L]) {
 	pause, longest := max(w.period/200, time.Millisecond), max(w.period/4, time.Millisecond)
 	for len(batch) > 0 {
 		failed, ok := w.renewOnce(batch)
-		if ok || !w.sleep(pause/2+rand.N(pause), failed.empty) {
+		if ok || len(failed.batch) == 0 || !w.sleep(pause/2+rand.N(pause), failed.empty) {
 			return
 		}
 		pause = min(2*pause, longest)
