@@ -45,7 +45,7 @@ func (l *Lock) lock(ctx context.Context, wait time.Duration, options []LockOptio
 	}
 	a.tenure = l.client.enter(l, owner)
 	defer func() { l.client.leave(a.tenure) }()
-	return a.run()
+	return a.run() //nolint:contextcheck // scripts run apart from their caller, with its values
 }
 
 // run tries, and then waits and tries in turn.

@@ -368,7 +368,7 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 		failure  error
 		p        = patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
 	)
-	err := c.apart(nil, p, func(ctx context.Context) { verdicts, failure = lua.Renew(ctx, c.rdb, renewals) })
+	err := c.apart(nil, p, func(ctx context.Context) { verdicts, failure = lua.Renew(ctx, c.rdb, renewals) }) //nolint:contextcheck // it has the values of ctx
 	if err == nil {
 		err = failure
 	}

@@ -135,7 +135,7 @@ func TestCloseIsBoundedAndTellsWhatItCouldNotGiveBack(t *testing.T) {
 				require.Error(t, err)
 				assert.Regexp(t, "g(ive|iven) back", err.Error())
 				assert.Equal(t, rlock.ClientClosed, reasonOf(hold.Err()))
-				require.ErrorIs(t, (await(t, got)).err, rlock.ErrClosed)
+				require.ErrorIs(t, await(t, got).err, rlock.ErrClosed)
 				again := client.Close()
 				assert.Equal(t, err, again)
 			})

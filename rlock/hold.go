@@ -76,7 +76,7 @@ func (h *Hold) unlock(ctx context.Context) error {
 		return t.release(ctx, h)
 	}
 	var err error
-	left := c.apart(t, p, func(ctx context.Context) {
+	left := c.apart(t, p, func(ctx context.Context) { //nolint:contextcheck // it has the values of ctx
 		t.take()
 		defer t.give()
 		err = t.release(ctx, h)

@@ -270,7 +270,7 @@ func query[T any](ctx context.Context, l *Lock, script func(context.Context) (T,
 		return result, err
 	}
 	var err error
-	if left := c.apart(nil, p, func(ctx context.Context) { err = ask(ctx) }); left != nil {
+	if left := c.apart(nil, p, func(ctx context.Context) { err = ask(ctx) }); left != nil { //nolint:contextcheck // it has the values of ctx
 		return zero, left
 	}
 	return result, err
