@@ -261,13 +261,13 @@ func later[T any](f func() T) <-chan T {
 	return result
 }
 
-// await returns what comes, within an hour of the bubble's time.
+// await returns what comes, within five minutes of the bubble's time.
 func await[T any](tb testing.TB, result <-chan T) T {
 	tb.Helper()
 	select {
 	case r := <-result:
 		return r
-	case <-time.After(time.Hour):
+	case <-time.After(5 * time.Minute):
 		require.Fail(tb, "still waiting")
 		panic("unreachable")
 	}

@@ -30,9 +30,9 @@ type scramble struct {
 }
 
 const (
-	scrambleNames      = 6
-	scrambleGoroutines = 16
-	scrambleCalls      = 130  // of each goroutine; nested ones come on top
+	scrambleNames      = 12
+	scrambleGoroutines = 32
+	scrambleCalls      = 65   // of each goroutine; nested ones come on top
 	scrambleLongest    = 5000 // of the proxy's delays, one way, in microseconds
 	scrambleWatch      = 4500 * time.Millisecond
 )

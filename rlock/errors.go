@@ -130,6 +130,9 @@ func classify(err error) *fault {
 	case errors.As(err, &refusal):
 		return &fault{err: err}
 	case notSent(err):
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errors.New(err.Error()) // that of the dialer, not of the caller
+		}
 		return &fault{err: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// A limit of ours, not the caller's context: it must not look like it.

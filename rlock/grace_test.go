@@ -76,7 +76,7 @@ func TestWaiterRidesOutAFaultOfTheGracePeriod(t *testing.T) {
 					fault(w)
 					// Released meanwhile, which nobody can tell us.
 					time.AfterFunc(grace/2, func() { w.server.Del("orders") })
-					time.Sleep(grace * 7 / 10)
+					time.Sleep(grace * 6 / 10)
 					w.repair()
 					if name == "Refused" || name == "Silent" { // but for that, nothing happened
 						w.server.Publish(channelName("orders"), "0")

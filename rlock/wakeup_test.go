@@ -22,6 +22,7 @@ func TestWakeUpOfAWaiterThatGivesUpIsHandedOn(t *testing.T) {
 		w := newWorld(t)
 		lock := w.lock(t, "orders")
 		for range 500 {
+			synctest.Wait() // for what the last one who gave up has left behind
 			w.server.HSet("orders", somebody, "1")
 			w.server.SetTTL("orders", time.Minute)
 			ctx, cancel := context.WithCancel(stranger(t))
