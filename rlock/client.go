@@ -1,7 +1,6 @@
 package rlock
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,18 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/rueidis"
 
-	"github.com/go-rlock/rlock/lua"
 	"github.com/go-rlock/rlock/pubsub"
 	"github.com/go-rlock/rlock/watchdog"
-)
-
-const (
-	// renewBatch is the number of locks that one script renews.
-	renewBatch = 100
-	// closeLimit is how long Close tries to give locks back.
-	closeLimit = 3 * time.Second
-	// closeWorkers is how many locks Close gives back at a time.
-	closeWorkers = 32
 )
 
 // A Client makes locks and keeps what they share: one identity, one pub/sub
@@ -135,46 +124,6 @@ func (c *Client) isClosing() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// start runs a task apart from its caller, keeps the tenure that it is about, if any,
-// for as long, and then closes done, if it is not nil. It reports false, and does
-// nothing, once the client is being closed.
-func (c *Client) start(t *tenure, done chan<- struct{}, task func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		return false
-	}
-	c.startLocked(t, done, task)
-	return true
-}
-
-func (c *Client) startLocked(t *tenure, done chan<- struct{}, task func()) {
-	c.running++
-	if t != nil {
-		t.users.Add(1)
-	}
-	c.workers.run(func() {
-		task()
-		c.finish(t)
-		if done != nil {
-			close(done)
-		}
-	})
-}
-
-// finish ends a task.
-func (c *Client) finish(t *tenure) {
-	if t != nil {
-		c.leave(t)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running--
-	if c.ended && c.running == 0 {
-		close(c.quiet)
 	}
 }
 
@@ -332,157 +281,9 @@ func (c *Client) retire(t *tenure) {
 	}
 }
 
-// undoLater gives back what an unanswered script may have taken in the name of a
-// retired tenure, as soon as the server answers. After a lease it has ended anyway.
-func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
-	end := time.Now().Add(lease)
-	ctx = context.WithoutCancel(ctx)
-	c.start(t, nil, func() {
-		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-			_, f := c.ask(ctx, func(ctx context.Context) error {
-				_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
-				return err
-			})
-			if f == nil || !f.passing() || time.Now().Add(delay).After(end) || !pause(c.closing, delay) {
-				return
-			}
-		}
-	})
-}
-
-// renew is what the watchdog does with a batch: it extends the leases of holds that
-// it keeps, and looks whether the others are still there.
-func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
-	sent := time.Now()
-	renewals := make([]lua.Renewal, 0, len(tenures))
-	watches := make([]*watchdog.Watch[*tenure], 0, len(tenures))
-	for _, t := range tenures {
-		t.room.mu.Lock()
-		watches = append(watches, t.watch)
-		renewals = append(renewals, lua.Renewal{Key: t.room.name, Owner: t.field, Lease: t.dueLocked(sent)})
-		t.asked = true
-		t.room.mu.Unlock()
-	}
-	var (
-		verdicts []lua.Verdict
-		failure  error
-		p        = patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
-	)
-	err := c.apart(nil, p, func(ctx context.Context) { verdicts, failure = lua.Renew(ctx, c.rdb, renewals) }) //nolint:contextcheck // it has the values of ctx
-	if err == nil {
-		err = failure
-	}
-	if err != nil {
-		err = classify(err)
-		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
-		for _, t := range tenures {
-			t.room.mu.Lock()
-			t.asked, t.failed = false, err
-			t.room.mu.Unlock()
-		}
-		return err
-	}
-	for i, t := range tenures {
-		t.renewed(watches[i], sent, verdicts[i])
-	}
-	return nil
-}
-
 func (c *Client) warnUnheard(name string) {
 	c.unheard.Do(func() {
 		c.log.Warn("rlock: the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
 			"lock", name, "channel", channelOf(name))
 	})
-}
-
-// Close ends what the client does and waits for its goroutines: waiters get
-// ErrClosed; holds end with a *LostError whose reason is ClientClosed, and their
-// locks are given back, as far as the server answers within 3 seconds. What could not
-// be given back is an error; it ends with its lease.
-//
-// Where the server does not answer, Close returns after some seconds all the same; a
-// goroutine that waits for an answer then ends when the Redis client gives up (see its
-// ConnWriteTimeout).
-//
-// Close does not close the Redis client. It may be called again, and by several
-// goroutines; all calls return the same when the first has ended.
-func (c *Client) Close() error {
-	c.mu.Lock()
-	if c.ended {
-		c.mu.Unlock()
-		<-c.closed
-		return c.closeErr
-	}
-	c.ended = true
-	c.running++ // Close, until it has started what is to be given back
-	close(c.closing)
-	rooms := make([]*room, 0, len(c.rooms))
-	for _, r := range c.rooms {
-		rooms = append(rooms, r)
-	}
-	c.mu.Unlock()
-
-	returned := c.giveUp(rooms)
-	c.finish(nil)
-	limit := time.NewTimer(closeLimit)
-	defer limit.Stop()
-	c.workers.close()
-	select {
-	case <-c.quiet:
-		c.workers.wait()
-	case <-limit.C:
-	}
-	close(c.abort)
-	c.closeErr = returned()
-	c.alarm.stop()
-	c.dog.Close()
-	c.hub.Close()
-	close(c.closed)
-	return c.closeErr
-}
-
-// giveUp ends all holds and starts to give their locks back. What it returns tells what
-// came of it so far.
-func (c *Client) giveUp(rooms []*room) (returned func() error) {
-	var holders []*tenure
-	for _, r := range rooms {
-		holders = append(holders, r.close()...)
-	}
-	for _, t := range holders {
-		t.lose(ClientClosed)
-	}
-	var (
-		mu      sync.Mutex // protects results
-		results = make([]error, len(holders))
-		next    = make(chan int, len(holders))
-	)
-	for i := range holders {
-		results[i] = errNoAnswer
-		next <- i
-	}
-	close(next)
-	give := func() {
-		for i := range next {
-			err := holders[i].surrender()
-			mu.Lock()
-			results[i] = err
-			mu.Unlock()
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for range min(closeWorkers, len(holders)) {
-		c.startLocked(nil, nil, give)
-	}
-	return func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		var errs []error
-		for i, err := range results {
-			if err != nil {
-				errs = append(errs, explain("close: give back", holders[i].room.name, err))
-			}
-		}
-		return errors.Join(errs...)
-	}
 }

@@ -80,3 +80,43 @@ func (w *workers) close() {
 
 // wait waits for the workers.
 func (w *workers) wait() { w.wg.Wait() }
+
+// start runs a task apart from its caller, keeps the tenure that it is about, if any,
+// for as long, and then closes done, if it is not nil. It reports false, and does
+// nothing, once the client is being closed.
+func (c *Client) start(t *tenure, done chan<- struct{}, task func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return false
+	}
+	c.startLocked(t, done, task)
+	return true
+}
+
+func (c *Client) startLocked(t *tenure, done chan<- struct{}, task func()) {
+	c.running++
+	if t != nil {
+		t.users.Add(1)
+	}
+	c.workers.run(func() {
+		task()
+		c.finish(t)
+		if done != nil {
+			close(done)
+		}
+	})
+}
+
+// finish ends a task.
+func (c *Client) finish(t *tenure) {
+	if t != nil {
+		c.leave(t)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	if c.ended && c.running == 0 {
+		close(c.quiet)
+	}
+}
