@@ -55,6 +55,7 @@ func newWorld(tb testing.TB) *world {
 	conn, err := w.server.Dial() // the server takes a hook once it runs
 	require.NoError(tb, err)
 	require.NoError(tb, conn.Close())
+	synctest.Wait() // until the server has noticed
 	w.server.Server().SetPreHook(w.hook)
 	tb.Cleanup(w.repair)
 	return w

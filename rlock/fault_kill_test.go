@@ -188,7 +188,7 @@ func TestFlushedScriptsAreNoticedByNobody(t *testing.T) {
 	t.Parallel()
 	const goroutines, rounds = 8, 100
 	s := redistest.Start(t)
-	client := newClient(t, s.Client(t))
+	client := newClient(t, s.Client(t), patient)
 	lock := client.NewLock(uniqueName(t))
 	var count counter
 	stop := repeat(t, time.Millisecond, func(ctx context.Context) error {

@@ -28,6 +28,10 @@ const (
 	foreign = "7a0c0f0e-0000-4000-8000-000000000000:1"
 )
 
+// patient is for tests in which a slow machine must not look like a fault of the server:
+// a TryLock without waiting has no more time than the grace period.
+var patient = rlock.WithGracePeriod(20 * time.Second)
+
 // serial makes names unique, also when tests run more than once on one server.
 var serial atomic.Int64
 

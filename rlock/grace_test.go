@@ -210,6 +210,27 @@ func TestUnlockReturnsAFaultThatOutlastsTheGracePeriodAndCanBeRepeated(t *testin
 	}
 }
 
+func TestUnlockThatFailedIsMadeUpForByTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		outer, middle, inner := must(t)(lock.Lock(t.Context())), must(t)(lock.Lock(t.Context())), must(t)(lock.Lock(t.Context()))
+		w.refuse(loading)
+		requireFault(t, inner.Unlock(t.Context()))
+		require.NoError(t, inner.Context().Err(), "nobody knows")
+		w.repair()
+		require.NoError(t, outer.Unlock(t.Context()))
+		count, err := lock.HoldCount(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, count)
+		<-inner.Done()
+		require.NoError(t, middle.Err())
+		w.forget()
+		require.NoError(t, inner.Unlock(t.Context()))
+		assert.Empty(t, w.commands(), "it was given back")
+	})
+}
+
 func TestUnlockWithAContextThatHasEndedReleases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

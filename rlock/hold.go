@@ -3,6 +3,7 @@ package rlock
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-rlock/rlock/watchdog"
@@ -36,6 +37,7 @@ type Hold struct {
 	at    time.Time
 	index int
 
+	pursued atomic.Bool // a release that failed is tried again
 	// uncertain: a script that releases stayed unanswered. Protected by the turn.
 	uncertain bool
 }
@@ -55,8 +57,8 @@ func (h *Hold) Owner() Owner { return h.tenure.owner }
 //
 // A second call returns nil after a success, tries again after a failure, and after
 // a loss every call returns the *LostError. After any other error it is unknown
-// whether the lock is free; if it is not, it ends with its lease, which is no longer
-// renewed.
+// whether the lock is free. If it is not, it ends with its lease at the latest, which
+// is no longer renewed; until then the Client goes on trying to give it back.
 func (h *Hold) Unlock(ctx context.Context) error {
 	if err := h.unlock(ctx); err != nil {
 		return explain("unlock", h.Name(), err)
@@ -71,16 +73,10 @@ func (h *Hold) unlock(ctx context.Context) error {
 	}
 	p := patience{ctx: ctx, extra: c.gracePeriod}
 	if p.endless() {
-		t.take()
-		defer t.give()
-		return t.release(ctx, h)
+		return t.leave(ctx, h)
 	}
 	var err error
-	left := c.apart(t, p, func(ctx context.Context) { //nolint:contextcheck // it has the values of ctx
-		t.take()
-		defer t.give()
-		err = t.release(ctx, h)
-	})
+	left := c.apart(t, p, func(ctx context.Context) { err = t.leave(ctx, h) }) //nolint:contextcheck // it has the values of ctx
 	switch {
 	case left == nil:
 		return err

@@ -84,6 +84,24 @@ func TestLostLockIsLockedAnew(t *testing.T) {
 	})
 }
 
+func TestCountThatNobodyHereLeftIsALoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		outer := must(t)(lock.Lock(t.Context()))
+		for field := range hash(t, w, "orders") {
+			w.server.HSet("orders", field, "5")
+		}
+		inner := must(t)(lock.Lock(t.Context()))
+		assert.Equal(t, rlock.Removed, reasonOf(outer.Err()))
+		count, err := lock.HoldCount(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, count)
+		require.NoError(t, inner.Unlock(t.Context()))
+		assert.False(t, w.server.Exists("orders"))
+	})
+}
+
 func TestReentryAfterATakeoverWaitsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -38,7 +38,7 @@ func TestNestedLockAfterALossWaitsItsTurn(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			client := newClient(t, server.Client(t)) // renews every 10 s
+			client := newClient(t, server.Client(t), patient) // renews every 10 s
 			lock := client.NewLock(uniqueName(t))
 			ctx := ownerContext(t)
 			first, err := lock.Lock(ctx)
@@ -287,7 +287,7 @@ func TestCutOffHolderStopsBeforeTheNextOneStarts(t *testing.T) {
 // Every way to learn of a loss tells the same.
 func TestLossIsToldEverywhere(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, server.Client(t))
+	client := newClient(t, server.Client(t), patient)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	err := lock.Do(ctx, func(work context.Context) error {

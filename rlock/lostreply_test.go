@@ -155,7 +155,7 @@ func TestLostConnectionChangesNothing(t *testing.T) {
 				for _, step := range steps {
 					t.Run(cut+"/"+step.name, func(t *testing.T) {
 						proxy := s.Proxy(t)
-						client := newClient(t, s.Client(t, mutate, proxy.Use))
+						client := newClient(t, s.Client(t, mutate, proxy.Use), patient)
 						for _, ctx := range []context.Context{t.Context(), context.Background()} {
 							playStep(rlock.WithOwner(ctx, rlock.NewOwner()), t, s, proxy, client, lose, step)
 						}

@@ -255,6 +255,32 @@ func (t *tenure) undo(ctx context.Context, h *Hold) {
 	}
 }
 
+// leave gives back one hold. If it cannot, because of a fault that may go away, it goes
+// on trying apart from its caller until the hold ends by itself.
+func (t *tenure) leave(ctx context.Context, h *Hold) error {
+	err := t.inTurn(ctx, h)
+	if passing(err) && !h.pursued.Swap(true) {
+		t.client.start(t, nil, func() { t.pursue(context.WithoutCancel(ctx), h) })
+	}
+	return err
+}
+
+func (t *tenure) pursue(ctx context.Context, h *Hold) {
+	const first, longest = 50 * time.Millisecond, time.Second
+	for delay := first; pause(t.client.closing, delay) && !h.check(false); delay = min(2*delay, longest) {
+		if err := t.inTurn(ctx, h); !passing(err) {
+			return
+		}
+	}
+}
+
+// inTurn releases a hold when the tenure's turn has come.
+func (t *tenure) inTurn(ctx context.Context, h *Hold) error {
+	t.take()
+	defer t.give()
+	return t.release(ctx, h)
+}
+
 // release gives back one hold, and with it all that somebody tried to give back in
 // vain before. The caller has the tenure's turn.
 func (t *tenure) release(ctx context.Context, h *Hold) error {
