@@ -59,8 +59,8 @@
 //
 // # Redis requirements
 //
-// Redis 6.2 or later, or Valkey, on one server or behind Sentinel. The client needs
-// two connections more than rueidis itself at most: one for pub/sub. An ACL must allow
+// Redis 6.2 or later, or Valkey, on one server or behind Sentinel. Besides those of the
+// rueidis client there is one connection, for pub/sub. An ACL must allow
 //
 //   - keys: the names of the locks;
 //   - channels: redisson_lock__channel:*;
