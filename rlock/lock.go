@@ -225,7 +225,9 @@ func (l *Lock) inspect(ctx context.Context) (Info, error) {
 // another process where somebody waits for the lock; others within a third of their
 // watchdog timeout. It does not ask who holds the lock: it is for operators.
 //
-// After an error it is unknown whether the lock was taken away.
+// If the connection broke under the call and it was made again, it may report false
+// although it was this call that freed the lock. After an error it is unknown whether
+// the lock was taken away.
 func (l *Lock) ForceUnlock(ctx context.Context) (bool, error) {
 	c := l.client
 	got, err := query(ctx, l, func(ctx context.Context) (lua.Released, error) {
