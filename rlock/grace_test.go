@@ -3,6 +3,7 @@ package rlock_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -63,10 +64,11 @@ func TestFaultIsTheCauseOfTheError(t *testing.T) {
 }
 
 func TestWaiterRidesOutAFaultOfTheGracePeriod(t *testing.T) {
-	graces := []time.Duration{time.Second, 30 * time.Second}
+	// The pauses between attempts to connect are random.
+	graces := []time.Duration{time.Second, 30 * time.Second, time.Second, time.Second, time.Second, time.Second, time.Second}
 	for name, fault := range faults {
-		for _, grace := range graces {
-			t.Run(name+"/"+grace.String(), func(t *testing.T) {
+		for i, grace := range graces {
+			t.Run(fmt.Sprintf("%s/%v/%d", name, grace, i), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
 					lockTaken(t, w, rlock.WithLease(time.Hour))
@@ -125,6 +127,22 @@ var patienceWith = map[string]time.Duration{
 	"Refused":      300 * time.Millisecond,
 	"Disconnected": 300 * time.Millisecond,
 	"Silent":       11 * time.Second, // after which the Redis client gives a connection up
+}
+
+func TestEachWaiterRidesOutAFaultOfTheChannelForItsOwnGracePeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lockTaken(t, w)
+		lock := w.lock(t, "orders")
+		w.deny("SUBSCRIBE", "NOPERM this user has no permissions to access one of the channels")
+		for range 3 {
+			start := time.Now()
+			_, err := lock.Lock(t.Context())
+			requireFault(t, err)
+			assert.ErrorContains(t, err, "NOPERM")
+			went(t, start, time.Second)
+		}
+	})
 }
 
 func TestTryLockReturnsAtWaitAndGraceWhenTheServerIsSilent(t *testing.T) {

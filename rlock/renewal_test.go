@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -86,6 +87,51 @@ func TestRenewalStopsWithUnlock(t *testing.T) {
 		assert.Empty(t, w.commands(), "nothing is held")
 		assert.False(t, w.server.Exists("orders"))
 		assert.False(t, w.server.Exists("parcels"))
+	})
+}
+
+func TestUnlockAwaitsARenewalUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		rdb := w.connect(func(o *rueidis.ClientOption) {
+			o.DisableAutoPipelining = true // nothing queues behind something else
+		})
+		lock := w.clientOver(t, rdb).NewLock("orders")
+		w.hush()
+		asked := make(chan error, 3)
+		for range cap(asked) { // so that there are connections for all
+			go func() {
+				_, err := lock.Inspect(t.Context())
+				asked <- err
+			}()
+		}
+		synctest.Wait()
+		w.repair()
+		for range cap(asked) {
+			require.NoError(t, <-asked)
+		}
+		hold := must(t)(lock.Lock(t.Context()))
+		time.Sleep(9 * time.Second)
+		w.forget()
+		w.hush()
+		time.Sleep(2 * time.Second)
+		unlocked := later(func() error { return hold.Unlock(t.Context()) })
+		assert.Len(t, w.commands("EVALSHA", "EVAL"), 1, "the renewal")
+		w.repair()
+		require.NoError(t, await(t, unlocked))
+		assert.False(t, w.server.Exists("orders"))
+	})
+}
+
+func TestHoldThatCouldNotBeGivenBackIsNotRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hold := must(t)(w.lock(t, "orders").Lock(t.Context()))
+		w.deny("DEL", "ERR something that does not pass")
+		require.ErrorContains(t, hold.Unlock(t.Context()), "something that does not pass")
+		require.True(t, w.server.Exists("orders"))
+		time.Sleep(30 * time.Second)
+		assert.False(t, w.server.Exists("orders"))
 	})
 }
 

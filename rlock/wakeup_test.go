@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,8 +104,10 @@ func TestReleaseAtAnyMomentOfAnAttemptOfALaterWaiterIsNotMissed(t *testing.T) {
 			w.server.HSet("orders", somebody, "1")
 			w.server.SetTTL("orders", time.Minute)
 			start := time.Now()
+			asked := w.begins("HMGET") // of the script that acquires
 			got := later(func() attempt { return attempted(lock.Lock(t.Context())) })
-			for range rand.N(40) {
+			<-asked
+			for range rand.N(20) {
 				runtime.Gosched()
 			}
 			w.server.Del("orders")
@@ -173,6 +176,39 @@ func TestIdleClientKeepsNoConnectionForMessages(t *testing.T) {
 			assert.Equal(t, before, w.server.CurrentConnectionCount(), "not held")
 		}
 	})
+}
+
+func TestIdleClientRunsNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		for range 2 {
+			hold := must(t)(lock.Lock(t.Context()))
+			_, err := lock.TryLock(stranger(t), 100*time.Millisecond)
+			require.ErrorIs(t, err, rlock.ErrNotAcquired)
+			w.hush() // a script that takes longer than goroutines are kept
+			time.AfterFunc(4*time.Second, w.repair)
+			require.NoError(t, hold.Unlock(t.Context()))
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			assert.Empty(t, goroutines())
+		}
+	})
+}
+
+// goroutines returns the stacks of those that run for the library.
+func goroutines() []string {
+	all := make([]byte, 1<<20)
+	all = all[:runtime.Stack(all, true)]
+	var ours []string
+	for stack := range strings.SplitSeq(string(all), "\n\n") {
+		for _, name := range []string{"rlock", "pubsub", "watchdog"} {
+			if strings.Contains(stack, "go-rlock/rlock/"+name+".") {
+				ours = append(ours, stack)
+			}
+		}
+	}
+	return ours
 }
 
 func TestWaitingCostsNoCommands(t *testing.T) {

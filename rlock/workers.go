@@ -12,7 +12,7 @@ type workers struct {
 	wg   sync.WaitGroup
 
 	mu     sync.Mutex
-	used   bool        // since the reaper came by
+	used   bool        // a worker was spared since the reaper came by
 	reaper *time.Timer // sends idle workers home
 	armed  bool
 	closed bool
@@ -28,13 +28,18 @@ func (w *workers) run(job func()) {
 		w.wg.Go(func() {
 			for ; job != nil; job = <-w.idle {
 				job()
+				w.spared()
 			}
 		})
 	}
+}
+
+// spared notes that a worker has nothing to do.
+func (w *workers) spared() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.used = true
-	if w.armed {
+	if w.armed || w.closed {
 		return
 	}
 	w.armed = true
