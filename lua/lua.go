@@ -47,24 +47,30 @@ func duration(ms int64) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// pair decodes a reply of the form {status, value}.
-func pair(reply rueidis.RedisResult) (Status, int64, error) {
+// integers decodes a reply of as many integers as there is room for.
+func integers(reply rueidis.RedisResult, numbers []int64) error {
 	values, err := reply.ToArray()
 	if err != nil {
+		return err
+	}
+	if len(values) != len(numbers) {
+		return fmt.Errorf("rlock: script returned %d values, want %d", len(values), len(numbers))
+	}
+	for i, value := range values {
+		if numbers[i], err = value.ToInt64(); err != nil {
+			return fmt.Errorf("rlock: script returned a value that is no integer: %w", err)
+		}
+	}
+	return nil
+}
+
+// pair decodes a reply of the form {status, value}.
+func pair(reply rueidis.RedisResult) (Status, int64, error) {
+	var values [2]int64
+	if err := integers(reply, values[:]); err != nil {
 		return 0, 0, err
 	}
-	if len(values) != 2 {
-		return 0, 0, fmt.Errorf("rlock: script returned %d values, want 2", len(values))
-	}
-	status, err := values[0].ToInt64()
-	if err != nil {
-		return 0, 0, fmt.Errorf("rlock: script returned a status that is no integer: %w", err)
-	}
-	value, err := values[1].ToInt64()
-	if err != nil {
-		return 0, 0, fmt.Errorf("rlock: script returned a value that is no integer: %w", err)
-	}
-	return Status(status), value, nil
+	return Status(values[0]), values[1], nil
 }
 
 var (
@@ -80,6 +86,14 @@ var (
 	forceReleaseSource string
 	//go:embed inspect.lua
 	inspectSource string
+	//go:embed enqueue.lua
+	enqueueSource string
+	//go:embed pass.lua
+	passSource string
+	//go:embed hand_over.lua
+	handOverSource string
+	//go:embed withdraw.lua
+	withdrawSource string
 
 	acquireScript      = rueidis.NewLuaScript(acquireSource)
 	releaseScript      = rueidis.NewLuaScript(releaseSource)
@@ -87,6 +101,10 @@ var (
 	renewScript        = rueidis.NewLuaScript(renewSource)
 	forceReleaseScript = rueidis.NewLuaScript(forceReleaseSource)
 	inspectScript      = rueidis.NewLuaScript(inspectSource)
+	enqueueScript      = rueidis.NewLuaScript(enqueueSource)
+	passScript         = rueidis.NewLuaScript(passSource)
+	handOverScript     = rueidis.NewLuaScript(handOverSource)
+	withdrawScript     = rueidis.NewLuaScript(withdrawSource)
 )
 
 // Acquired is what [Acquire] found and did.
@@ -114,6 +132,62 @@ func Acquire(ctx context.Context, client rueidis.Client, key, owner string, hold
 		return Acquired{Status: status, Found: int(value)}, nil
 	}
 	return Acquired{Status: status, TTL: duration(value)}, nil
+}
+
+// Enqueuing is how a lock is to be acquired or waited for by [Enqueue].
+type Enqueuing struct {
+	// Key is the lock, Queue the list of its tickets.
+	Key, Queue string
+	// Owner wants its first hold, for Lease.
+	Owner string
+	Lease time.Duration
+	// Ticket is what to leave, in the place of the Earlier one if that is not empty
+	// and still there.
+	Ticket, Earlier string
+	// Fresh says that the server was not told of the owner before, so that it cannot
+	// have the lock.
+	Fresh bool
+	// Clock asks for the server's time.
+	Clock bool
+}
+
+// Enqueued is what [Enqueue] found and did.
+type Enqueued struct {
+	Acquired
+
+	// Time is the server's time, if the ticket was left and it was asked for.
+	Time time.Time
+}
+
+// Enqueue makes an owner the holder of a lock, or leaves its ticket in the queue.
+func Enqueue(ctx context.Context, client rueidis.Client, e Enqueuing) (Enqueued, error) {
+	var values [4]int64
+	if err := integers(enqueueScript.Exec(ctx, client, []string{e.Key, e.Queue}, []string{
+		e.Owner, milliseconds(e.Lease), e.Ticket, e.Earlier, flag(e.Fresh), flag(e.Clock),
+	}), values[:]); err != nil {
+		return Enqueued{}, err
+	}
+	if Status(values[0]) == Done {
+		return Enqueued{Acquired: Acquired{Status: Done, Found: int(values[1])}}, nil
+	}
+	enqueued := Enqueued{Acquired: Acquired{Status: Status(values[0]), TTL: duration(values[1])}}
+	if values[2] > 0 {
+		enqueued.Time = time.Unix(values[2], values[3]*1000)
+	}
+	return enqueued, nil
+}
+
+// flag returns a truth value as scripts read it.
+func flag(on bool) string {
+	if on {
+		return "1"
+	}
+	return "0"
+}
+
+// Ticket returns the text of a ticket.
+func Ticket(owner string, attempt uint64, lease time.Duration) string {
+	return owner + " " + strconv.FormatUint(attempt, 10) + " " + milliseconds(lease)
 }
 
 // Released is what [Release], [Reduce] or [ForceRelease] found and did.
@@ -160,6 +234,93 @@ func released(reply rueidis.RedisResult) (Released, error) {
 		return Released{Status: status, Unheard: value < 0}, nil
 	}
 	return Released{Status: status, TTL: duration(value)}, nil
+}
+
+// Successor says who has a lock after [Pass].
+type Successor int64
+
+// The numbers are those that the script returns.
+const (
+	// Nobody has it: it was published that the lock is free.
+	Nobody Successor = 0
+	// Neighbour has it: the next waiter of the same process.
+	Neighbour Successor = 1
+	// Stranger has it: the owner of a ticket, who was told.
+	Stranger Successor = 2
+)
+
+// Passing is how a lock is to be passed on by [Pass].
+type Passing struct {
+	// Key is the lock, Queue the list of its tickets, Tail the end of the names of its
+	// channels.
+	Key, Queue, Tail string
+	// Owner is who gives the lock away. Empty: nobody does, and the queue is served if
+	// the lease has ended.
+	Owner string
+	// Run counts the hand-overs in a row, Most is their limit while somebody waits
+	// who does not know about the queue.
+	Run, Most int
+	// Behind is how many tickets at the head may belong to processes that expect a
+	// longer lease than a first one, and must be told when to look; -1 for all.
+	Behind int
+	// Neighbour is the next waiter of the same process, or empty, with its Lease and
+	// the Ticket that it leaves if a stranger is served first, or empty.
+	Neighbour string
+	Lease     time.Duration
+	Ticket    string
+	// Stale is a ticket that is to leave the queue, or empty.
+	Stale string
+}
+
+// Passed is what [Pass] found and did.
+type Passed struct {
+	Released
+
+	// Successor is who has the lock now, if Status is Done.
+	Successor Successor
+	// First is the lease of a stranger until it confirms.
+	First time.Duration
+	// Time is the server's time, if a stranger was served.
+	Time time.Time
+}
+
+// Pass gives the lock away if its owner has it, to whoever is next.
+func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error) {
+	args := []string{p.Owner, p.Tail, strconv.Itoa(p.Run), strconv.Itoa(p.Most), strconv.Itoa(p.Behind)}
+	if p.Neighbour != "" || p.Stale != "" {
+		args = append(args, p.Neighbour, milliseconds(p.Lease), p.Ticket, p.Stale)
+	}
+	var values [5]int64
+	if err := integers(passScript.Exec(ctx, client, []string{p.Key, p.Queue}, args), values[:]); err != nil {
+		return Passed{}, err
+	}
+	passed := Passed{Released: Released{Status: Status(values[0])}, Successor: Successor(values[1])}
+	switch {
+	case passed.Status != Done:
+		passed.TTL = duration(values[2])
+	case passed.Successor == Nobody:
+		passed.Unheard = values[2] < 0
+	case passed.Successor == Stranger:
+		passed.First, passed.Time = duration(values[2]), time.Unix(values[3], values[4]*1000)
+	}
+	return passed, nil
+}
+
+// HandOver gives the lock at key to another owner of the same client, if owner has it.
+func HandOver(ctx context.Context, client rueidis.Client, key, owner, next string, lease time.Duration) (Released, error) {
+	status, value, err := pair(handOverScript.Exec(ctx, client,
+		[]string{key}, []string{owner, next, milliseconds(lease)}))
+	if err != nil || status == Done {
+		return Released{Status: status}, err
+	}
+	return Released{Status: status, TTL: duration(value)}, nil
+}
+
+// Withdraw takes a ticket out of a lock's queue and reports whether it was served
+// before, so that its owner has the lock.
+func Withdraw(ctx context.Context, client rueidis.Client, key, queue, owner, ticket string) (served bool, err error) {
+	status, _, err := pair(withdrawScript.Exec(ctx, client, []string{key, queue}, []string{owner, ticket}))
+	return status == Done, err
 }
 
 // Renewal asks for one lock to be kept alive.

@@ -62,12 +62,15 @@
 // Redis 6.2 or later, or Valkey, on one server or behind Sentinel. Besides those of the
 // rueidis client there is one connection, for pub/sub. An ACL must allow
 //
-//   - keys: the names of the locks;
-//   - channels: redisson_lock__channel:*;
+//   - keys: the names of the locks, and rlock_queue:*;
+//   - channels: redisson_lock__channel:*, rlock_beacon:* and rlock_grant:*;
 //   - commands: EVAL, EVALSHA, SUBSCRIBE, UNSUBSCRIBE, PING, and for the scripts HSET,
-//     HMGET, HGETALL, HEXISTS, EXISTS, PTTL, PEXPIRE, DEL and PUBLISH; and what
-//     rueidis itself sends (HELLO, CLIENT).
+//     HGET, HMGET, HGETALL, HEXISTS, EXISTS, PTTL, PEXPIRE, DEL, PUBLISH, PUBSUB, TIME,
+//     LPOP, RPUSH, LPOS, LSET, LREM, LLEN and LINDEX; and what rueidis itself sends
+//     (HELLO, CLIENT).
 //
 // If PUBLISH alone is refused, everything works, but waiters notice a release only
-// when the lease they know of ends.
+// when the lease they know of ends. If anything is refused that only handing over needs
+// (the keys and channels that begin with rlock, the commands from PUBSUB on), released
+// locks are published instead, as with WithHandover(false).
 package rlock

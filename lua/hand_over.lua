@@ -1,0 +1,28 @@
+-- hand_over: give a lock to the next waiter of the same process.
+--
+-- KEYS[1]  lock: a hash with one field, owner -> number of holds
+-- ARGV[1]  owner
+-- ARGV[2]  next owner
+-- ARGV[3]  its lease in milliseconds
+--
+-- Returns {1, 0}     the next owner has the lock
+--         {0, pttl}  the owner has no hold; pttl is -2 if the lock is free
+--         {3, 0}     the owner's field belongs to a read-write lock
+--
+-- Twice is harmless: the second time finds the next owner's hold and changes nothing.
+local key, owner, new, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local field = redis.call('HMGET', key, owner, 'mode', new)
+
+if field[1] and field[2] then
+  return {3, 0}
+end
+if field[1] then
+  redis.call('DEL', key)
+  redis.call('HSET', key, new, '1')
+  redis.call('PEXPIRE', key, lease)
+  return {1, 0}
+end
+if field[3] and not field[2] then
+  return {1, 0}
+end
+return {0, redis.call('PTTL', key)}
