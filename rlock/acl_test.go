@@ -28,11 +28,20 @@ func documentedRights(t *testing.T) []string {
 	source, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	text := regexp.MustCompile(`\n//\s*`).ReplaceAllString(string(source), " ")
-	channels := regexp.MustCompile(`- channels: (\S+);`).FindStringSubmatch(text)
+	keys := regexp.MustCompile(`- keys: ([^;]*);`).FindStringSubmatch(text)
+	require.Len(t, keys, 2, "no keys in doc.go")
+	channels := regexp.MustCompile(`- channels: ([^;]*);`).FindStringSubmatch(text)
 	require.Len(t, channels, 2, "no channels in doc.go")
 	commands := regexp.MustCompile(`- commands: ([^.]*)\.`).FindStringSubmatch(text)
 	require.Len(t, commands, 2, "no commands in doc.go")
-	rights := []string{"~" + aclPrefix + "*", "&" + channels[1]}
+	rights := []string{"~" + aclPrefix + "*"}
+	pattern := regexp.MustCompile(`[a-z_]+:\*`)
+	for _, key := range pattern.FindAllString(keys[1], -1) {
+		rights = append(rights, "~"+key)
+	}
+	for _, channel := range pattern.FindAllString(channels[1], -1) {
+		rights = append(rights, "&"+channel)
+	}
 	for _, command := range regexp.MustCompile(`[A-Z]{3,}`).FindAllString(commands[1], -1) {
 		rights = append(rights, "+"+strings.ToLower(command))
 	}

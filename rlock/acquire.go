@@ -51,22 +51,29 @@ func (l *Lock) lock(ctx context.Context, wait time.Duration, options []LockOptio
 // run tries, and then waits and tries in turn.
 func (a *acquisition) run() (*Hold, error) {
 	room := a.tenure.room
+	if a.wait != 0 && a.tenure.standing() == 0 && room.crowded() {
+		w := room.join(a)
+		defer w.leave()
+		w.knowsNothing()
+		return a.waitIn(room, w, false)
+	}
 	before := room.glance()
-	first := a.try()
+	first := a.try(nil)
 	if first.hold != nil || first.err != nil {
 		return first.hold, first.err
 	}
 	if a.wait == 0 {
 		return nil, a.notAcquired(first.ttl)
 	}
-	w := room.join(a.tenure, before, first.ttl)
+	w := room.join(a)
 	defer w.leave()
-	return a.waitIn(room, w)
+	w.knows(before, first.ttl)
+	return a.waitIn(room, w, true)
 }
 
-// waitIn waits for turns to try until one succeeds or there is no point in going on.
-func (a *acquisition) waitIn(room *room, w *waiter) (*Hold, error) {
-	var faulty time.Time // since when attempts meet faults
+// waitIn waits for turns to try, or to be served, until one succeeds or there is no
+// point in going on. Answered says whether the server has answered this call before.
+func (a *acquisition) waitIn(room *room, w *waiter, answered bool) (*Hold, error) {
 	delay := firstDelay
 	for {
 		waited := w.await(a.ctx, a.deadline)
@@ -74,30 +81,32 @@ func (a *acquisition) waitIn(room *room, w *waiter) (*Hold, error) {
 		if waited != nil && !last {
 			return nil, waited
 		}
-		// The last try tells contention from a server that has fallen silent.
 		began := time.Now()
-		got := a.try()
-		w.move(a.tenure)
-		if got.hold != nil {
-			return got.hold, nil
+		got, served := a.served(w)
+		if !served {
+			// The last try tells contention from a server that has fallen silent.
+			trier := w
+			if last {
+				trier = nil // and leaves no ticket
+			}
+			got = a.try(trier)
 		}
-		if got.err == nil {
+		switch {
+		case got.hold != nil:
+			return got.hold, nil
+		case got.err == nil:
 			if last {
 				return nil, a.notAcquired(got.ttl)
 			}
 			room.taken(got.ttl)
-			faulty, delay = time.Time{}, firstDelay
-			continue
-		}
-		if faulty.IsZero() {
-			faulty = began
-		}
-		if last || !passing(got.err) || time.Since(faulty) >= a.lock.client.gracePeriod {
+			answered, delay = true, firstDelay
+		case last || !answered || !passing(got.err):
 			room.unused()
 			return nil, got.err
+		default:
+			room.troubled(got.err, began, delay)
+			delay = min(2*delay, longestDelay)
 		}
-		room.later(delay)
-		delay = min(2*delay, longestDelay)
 	}
 }
 
@@ -107,15 +116,37 @@ const (
 	longestDelay = 250 * time.Millisecond
 )
 
-// try runs one attempt.
-func (a *acquisition) try() outcome {
+// served returns what others have done for the waiter: it was handed the lock, or a
+// message says that its ticket was served. It reports false if there is nothing, or
+// nothing that can be trusted.
+func (a *acquisition) served(w *waiter) (outcome, bool) {
+	r := w.room
+	r.mu.Lock()
+	h, g := w.handed, w.served
+	w.handed, w.served = nil, nil
+	r.mu.Unlock()
+	switch {
+	case h != nil:
+		return outcome{hold: h}, true
+	case g != nil:
+		return a.accept(g)
+	default:
+		return outcome{}, false
+	}
+}
+
+// try runs one attempt, for a waiter or nil.
+func (a *acquisition) try(w *waiter) outcome {
 	for {
-		got := a.tenure.attempt(patience{ctx: a.ctx, limit: a.limit}, a.request)
+		got := a.tenure.attempt(patience{ctx: a.ctx, limit: a.limit}, a.request, w)
 		if !errors.Is(got.err, errRetired) {
 			return got
 		}
 		retired := a.tenure
 		a.tenure = retired.client.enter(a.lock, retired.owner)
+		if w != nil {
+			w.move(a.tenure)
+		}
 		retired.client.leave(retired)
 	}
 }

@@ -63,7 +63,10 @@ func newWorld(tb testing.TB) *world {
 }
 
 // scripted are the commands that the scripts call.
-var scripted = []string{"DEL", "EXISTS", "HEXISTS", "HGETALL", "HMGET", "HSET", "PEXPIRE", "PTTL", "PUBLISH"}
+var scripted = []string{
+	"DEL", "EXISTS", "HEXISTS", "HGET", "HGETALL", "HMGET", "HSET", "LINDEX", "LLEN", "LPOP", "LPOS", "LREM", "LSET",
+	"PEXPIRE", "PTTL", "PUBLISH", "PUBSUB", "RPUSH", "TIME",
+}
 
 // hook sees every command before it runs, and reports whether it must not.
 func (w *world) hook(peer *wire.Peer, name string, args ...string) bool {
@@ -103,7 +106,7 @@ func (w *world) client(tb testing.TB, options ...rlock.Option) *rlock.Client {
 
 func (w *world) clientOver(tb testing.TB, rdb rueidis.Client, options ...rlock.Option) *rlock.Client {
 	tb.Helper()
-	c, err := rlock.New(rdb, options...)
+	c, err := rlock.New(rdb, settings(options...)...)
 	require.NoError(tb, err)
 	tb.Cleanup(func() {
 		w.repair()

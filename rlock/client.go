@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/redis/rueidis"
@@ -37,16 +36,18 @@ type Client struct {
 
 	mu       sync.Mutex // protects what follows
 	ended    bool       // closing is closed
+	over     bool       // no other task may start
 	running  int        // tasks: scripts that run apart from their callers
 	tenures  map[tenureKey]*tenure
 	rooms    map[string]*room
-	epoch    int64        // of new tenures
-	held     atomic.Int64 // holds
-	keeper   *pubsub.Keeper
-	resting  *time.Timer // lets the keeper go some time after the last hold
+	epoch    int64 // of new tenures
 	closeErr error
 
-	unheard sync.Once
+	presence presence
+	clock    atomic.Pointer[anchor]
+
+	unheard   sync.Once
+	ungranted atomic.Bool // the server refuses what handing over needs
 }
 
 // maxEpoch keeps an owner's number on the wire within 64 bits. When the epochs begin
@@ -75,6 +76,9 @@ func New(rdb rueidis.Client, options ...Option) (*Client, error) {
 		watchdogTimeout: defaultWatchdogTimeout,
 		gracePeriod:     defaultGracePeriod,
 		log:             slog.New(slog.DiscardHandler),
+		handover:        true,
+		localTurns:      defaultLocalTurns,
+		turns:           defaultTurns,
 	}
 	for _, option := range options {
 		if option == nil {
@@ -115,7 +119,7 @@ func (c *Client) ID() string { return c.id }
 // cannot work, an empty one or one of more than 64 KiB, is an error of every
 // operation. All locks of one name are the same lock.
 func (c *Client) NewLock(name string) *Lock {
-	return &Lock{client: c, name: name, channel: channelOf(name), invalid: checkName(name)}
+	return &Lock{client: c, names: namesOf(name), invalid: checkName(name)}
 }
 
 func (c *Client) isClosing() bool {
@@ -131,13 +135,13 @@ func (c *Client) isClosing() bool {
 func (c *Client) enter(l *Lock, owner Owner) *tenure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := tenureKey{l.name, owner}
+	key := tenureKey{l.names.lock, owner}
 	t := c.tenures[key]
 	if t == nil || t.retired.Load() {
-		r := c.rooms[l.name]
+		r := c.rooms[l.names.lock]
 		if r == nil {
-			r = &room{client: c, name: l.name, channel: l.channel}
-			c.rooms[l.name] = r
+			r = &room{client: c, names: &l.names}
+			c.rooms[l.names.lock] = r
 		}
 		r.users++
 		t = &tenure{
@@ -147,6 +151,7 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 			epoch:  c.epoch,
 			field:  fieldOf(c.id, owner, c.epoch),
 			turn:   make(chan struct{}, 1),
+			fresh:  !c.losses.has(lossKey(key)), // a lost hold may still be there
 		}
 		c.tenures[key] = t
 	}
@@ -158,14 +163,14 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 func (c *Client) find(l *Lock, owner Owner) *tenure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.tenures[tenureKey{l.name, owner}]
+	return c.tenures[tenureKey{l.names.lock, owner}]
 }
 
 // wireName returns the owner's name on the wire, for this lock.
 func (c *Client) wireName(l *Lock, owner Owner) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.tenures[tenureKey{l.name, owner}]; t != nil {
+	if t := c.tenures[tenureKey{l.names.lock, owner}]; t != nil {
 		return t.field
 	}
 	return fieldOf(c.id, owner, c.epoch)
@@ -199,7 +204,7 @@ func (c *Client) leaveLast(t *tenure) bool {
 	if !t.users.CompareAndSwap(1, 0) {
 		return false
 	}
-	key := tenureKey{t.room.name, t.owner}
+	key := tenureKey{t.room.names.lock, t.owner}
 	if c.tenures[key] == t {
 		delete(c.tenures, key)
 	}
@@ -207,46 +212,19 @@ func (c *Client) leaveLast(t *tenure) bool {
 	return true
 }
 
-// enlist counts a hold, whose tenure has a user already. While there is one, the
-// pub/sub connection is kept, because its end is how a client learns at once that the
-// server's data may be gone.
+// retain keeps a tenure that has a user already as an attempt does, until leave.
+func (c *Client) retain(t *tenure) { t.users.Add(1) }
+
+// enlist counts a hold, whose tenure has a user already.
 func (c *Client) enlist(t *tenure) {
-	t.users.Add(1)
-	if c.held.Add(1) > 1 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.keeper == nil && !c.ended {
-		c.keeper = c.hub.Keep(c.dog.RenewAll)
-	}
+	c.retain(t)
+	c.presence.enter(c)
 }
 
 // delist ends a hold.
 func (c *Client) delist(t *tenure) {
 	c.leave(t)
-	if c.held.Add(-1) > 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.ended:
-	case c.resting == nil:
-		c.resting = time.AfterFunc(linger, c.rest)
-	default:
-		c.resting.Reset(linger)
-	}
-}
-
-// rest lets the pub/sub connection go if there is no hold.
-func (c *Client) rest() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.held.Load() == 0 && c.keeper != nil {
-		c.keeper.Close()
-		c.keeper = nil
-	}
+	c.presence.leave()
 }
 
 // occupy keeps a room for its subscription, vacate lets it go.
@@ -265,7 +243,7 @@ func (c *Client) vacate(r *room) {
 func (c *Client) vacateLocked(r *room) {
 	r.users--
 	if r.users == 0 {
-		delete(c.rooms, r.name)
+		delete(c.rooms, r.names.lock)
 	}
 }
 
@@ -284,6 +262,6 @@ func (c *Client) retire(t *tenure) {
 func (c *Client) warnUnheard(name string) {
 	c.unheard.Do(func() {
 		c.log.Warn("rlock: the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
-			"lock", name, "channel", channelOf(name))
+			"lock", name, "channel", namesOf(name).channel)
 	})
 }

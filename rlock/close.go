@@ -1,6 +1,7 @@
 package rlock
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -40,17 +41,25 @@ func (c *Client) Close() error {
 	}
 	c.mu.Unlock()
 
+	c.presence.close()
 	returned := c.giveUp(rooms)
 	c.finish(nil)
 	limit := time.NewTimer(closeLimit)
 	defer limit.Stop()
-	c.workers.close()
+	quiet := true
 	select {
 	case <-c.quiet:
-		c.workers.wait()
 	case <-limit.C:
+		quiet = false
+		c.mu.Lock()
+		c.over = true
+		c.mu.Unlock()
 	}
 	close(c.abort)
+	c.workers.close()
+	if quiet {
+		c.workers.wait()
+	}
 	c.closeErr = returned()
 	c.alarm.stop()
 	c.dog.Close()
@@ -59,29 +68,32 @@ func (c *Client) Close() error {
 	return c.closeErr
 }
 
-// giveUp ends all holds and starts to give their locks back. What it returns tells what
-// came of it so far.
+// giveUp ends all holds and starts to give back what this client has on the server.
+// What it returns tells what came of it so far.
 func (c *Client) giveUp(rooms []*room) (returned func() error) {
-	var holders []*tenure
-	for _, r := range rooms {
-		holders = append(holders, r.close()...)
+	type debt struct {
+		room *room
+		pay  func(context.Context) error
 	}
-	for _, t := range holders {
-		t.lose(ClientClosed)
+	var debts []debt
+	for _, r := range rooms {
+		for _, pay := range r.close() {
+			debts = append(debts, debt{r, pay})
+		}
 	}
 	var (
 		mu      sync.Mutex // protects results
-		results = make([]error, len(holders))
-		next    = make(chan int, len(holders))
+		results = make([]error, len(debts))
+		next    = make(chan int, len(debts))
 	)
-	for i := range holders {
+	for i := range debts {
 		results[i] = errNoAnswer
 		next <- i
 	}
 	close(next)
 	give := func() {
 		for i := range next {
-			err := holders[i].surrender()
+			err := debts[i].pay(context.Background())
 			mu.Lock()
 			results[i] = err
 			mu.Unlock()
@@ -89,7 +101,7 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range min(closeWorkers, len(holders)) {
+	for range min(closeWorkers, len(debts)) {
 		c.startLocked(nil, nil, give)
 	}
 	return func() error {
@@ -98,7 +110,7 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 		var errs []error
 		for i, err := range results {
 			if err != nil {
-				errs = append(errs, explain("close: give back", holders[i].room.name, err))
+				errs = append(errs, explain("close: give back", debts[i].room.names.lock, err))
 			}
 		}
 		return errors.Join(errs...)

@@ -123,7 +123,7 @@ func TestCloseIsBoundedAndTellsWhatItCouldNotGiveBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				client, err := rlock.New(w.connect(w.dialler))
+				client, err := rlock.New(w.connect(w.dialler), settings()...)
 				require.NoError(t, err)
 				hold := must(t)(client.NewLock("orders").Lock(t.Context()))
 				got := later(func() attempt { return attempted(client.NewLock("orders").Lock(stranger(t))) })
@@ -146,7 +146,7 @@ func TestCloseIsBoundedAndTellsWhatItCouldNotGiveBack(t *testing.T) {
 func TestCloseByManyReturnsTheSameToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		client, err := rlock.New(w.connect(w.dialler))
+		client, err := rlock.New(w.connect(w.dialler), settings()...)
 		require.NoError(t, err)
 		must(t)(client.NewLock("orders").Lock(t.Context()))
 		w.hush()
@@ -212,7 +212,7 @@ func TestClientWithoutUseNeedsNoClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		before := w.server.CommandCount()
-		client, err := rlock.New(w.connect(w.dialler)) // the bubble ends nevertheless
+		client, err := rlock.New(w.connect(w.dialler), settings()...) // the bubble ends nevertheless
 		require.NoError(t, err)
 		client.NewLock("orders")
 		assert.Equal(t, len(w.commands("HELLO", "CLIENT", "PING")), w.server.CommandCount()-before, "only what the Redis client sends")

@@ -118,6 +118,18 @@ type fault struct {
 func (f *fault) Error() string { return f.err.Error() }
 func (f *fault) Unwrap() error { return f.err }
 
+// refused reports whether the error is an answer of the server.
+func refused(err error) bool {
+	var refusal *rueidis.RedisError
+	return errors.As(err, &refusal)
+}
+
+// noPermission reports whether the error is the refusal of an ACL.
+func noPermission(err error) bool {
+	var refusal *rueidis.RedisError
+	return errors.As(err, &refusal) && strings.HasPrefix(refusal.Error(), "NOPERM")
+}
+
 // classify makes a fault of an error that a script call returned.
 func classify(err error) *fault {
 	var (

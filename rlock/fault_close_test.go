@@ -126,7 +126,7 @@ func TestCloseOfManyClientsInTheMiddleOfTheirWork(t *testing.T) {
 			errors.Is(err, rlock.ErrNotAcquired) || errors.Is(err, context.DeadlineExceeded)
 	}
 	for range clients {
-		client, err := rlock.New(rdb, patient)
+		client, err := rlock.New(rdb, settings(patient)...)
 		require.NoError(t, err)
 		var working, done sync.WaitGroup
 		for i := range goroutines {

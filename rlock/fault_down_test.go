@@ -172,7 +172,7 @@ func TestWaiterReturnsALongFaultAfterTheGracePeriod(t *testing.T) {
 			waiting := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {
 				return acquire(ctx, lock)
 			})
-			awaitListener(t, s, lock.Name())
+			awaitWaiter(t, s, lock.Name())
 
 			killed := time.Now()
 			s.Kill()

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/pprof"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +46,7 @@ func uniqueName(t *testing.T) string {
 // newClient returns a Client on rdb that is closed when the test is over.
 func newClient(t *testing.T, rdb rueidis.Client, options ...rlock.Option) *rlock.Client {
 	t.Helper()
-	client, err := rlock.New(rdb, options...)
+	client, err := rlock.New(rdb, settings(options...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = client.Close() }) // its error is tested where it is the subject
 	return client
@@ -77,6 +79,35 @@ func inBackground(ctx context.Context, acquire func(ctx context.Context) (*rlock
 		done <- call{hold, err, at.Sub(began), at}
 	}()
 	return done
+}
+
+// label marks the goroutines that the test starts, for awaitSleepers.
+func label(t *testing.T) {
+	t.Helper()
+	before := context.Background()
+	pprof.SetGoroutineLabels(pprof.WithLabels(before, pprof.Labels("test", t.Name())))
+	t.Cleanup(func() { pprof.SetGoroutineLabels(before) })
+}
+
+// awaitSleepers returns when n goroutines that the test has started since label wait for
+// locks.
+func awaitSleepers(t *testing.T, n int) {
+	t.Helper()
+	mark := fmt.Sprintf("# labels: {%q:%q}", "test", t.Name())
+	until(t, soon, strconv.Itoa(n)+" goroutines wait", func() bool {
+		var profile bytes.Buffer
+		require.NoError(t, pprof.Lookup("goroutine").WriteTo(&profile, 1))
+		sleepers := 0
+		for group := range strings.SplitSeq(profile.String(), "\n\n") {
+			if strings.Contains(group, mark) && strings.Contains(group, "(*waiter).await") {
+				count, _, _ := strings.Cut(group, " @ ")
+				size, err := strconv.Atoi(count[strings.LastIndex(count, "\n")+1:])
+				require.NoError(t, err)
+				sleepers += size
+			}
+		}
+		return sleepers == n
+	})
 }
 
 // result waits for a call. The test fails at once if it does not return within limit.
@@ -162,6 +193,18 @@ func channelName(name string) string { return "redisson_lock__channel:{" + name 
 func awaitListener(t *testing.T, s *redistest.Server, name string) {
 	t.Helper()
 	until(t, soon, "a waiter subscribes to the channel of "+name, func() bool { return listeners(t, s, name) > 0 })
+}
+
+// awaitWaiter returns when the one in front of the only waiters of a lock has done
+// everything that it does before it sleeps.
+func awaitWaiter(t *testing.T, s *redistest.Server, name string) {
+	t.Helper()
+	awaitListener(t, s, name)
+	if handover {
+		until(t, soon, "a waiter of "+name+" leaves a ticket", func() bool {
+			return s.Do(t, "LLEN", "rlock_queue:{"+name+"}") != int64(0)
+		})
+	}
 }
 
 // listeners returns the number of connections that listen on the lock's channel.

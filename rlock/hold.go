@@ -25,12 +25,13 @@ type Hold struct {
 
 	// What follows is protected by tenure.room.mu.
 
-	trust   watchdog.Trust
-	leaving bool // Unlock was called
-	ended   bool
-	err     error // why it ended; nil after Unlock
-	ctx     context.Context
-	stop    context.CancelCauseFunc
+	trust       watchdog.Trust
+	provisional bool // the server has a shorter lease, until it is confirmed
+	leaving     bool // Unlock was called
+	ended       bool
+	err         error // why it ended; nil after Unlock
+	ctx         context.Context
+	stop        context.CancelCauseFunc
 
 	// What follows is the alarm's.
 
@@ -43,7 +44,7 @@ type Hold struct {
 }
 
 // Name returns the name of the lock.
-func (h *Hold) Name() string { return h.tenure.room.name }
+func (h *Hold) Name() string { return h.tenure.room.names.lock }
 
 // Owner returns to whom the hold belongs. A context with it, made by WithOwner, lets
 // another goroutine re-enter.
@@ -165,9 +166,13 @@ func (h *Hold) expire() {
 	}
 	h.tenure.room.mu.Lock()
 	defer h.tenure.room.mu.Unlock()
-	if !h.ended {
-		h.tenure.client.alarm.set(h, h.trust.Until())
+	if h.ended {
+		return
 	}
+	if h.provisional {
+		h.tenure.watch.Renew()
+	}
+	h.tenure.client.alarm.set(h, h.trust.Until())
 }
 
 // cancel ends the context of a hold that has ended, if anybody asked for it.
@@ -200,9 +205,10 @@ func (h *Hold) due(now time.Time) time.Duration {
 // renewedLocked extends the trust after a renewal that was sent at the given time.
 func (h *Hold) renewedLocked(sent time.Time) {
 	lease := h.due(sent)
-	if lease == 0 || h.lease > 0 {
+	if lease == 0 || h.lease > 0 && !h.provisional {
 		return
 	}
+	h.provisional = false
 	h.trust = h.trust.Later(watchdog.Since(sent, lease))
 	h.tenure.client.alarm.set(h, h.trust.Until())
 }

@@ -24,13 +24,12 @@ import (
 // WithOwner for holds that outlive the function that took them.
 type Lock struct {
 	client  *Client
-	name    string
-	channel string
+	names   names
 	invalid error // why the name cannot work
 }
 
 // Name returns the lock's name.
-func (l *Lock) Name() string { return l.name }
+func (l *Lock) Name() string { return l.names.lock }
 
 // Lock waits until the lock is the owner's, or ctx ends. Without options the hold
 // lasts until Unlock: the watchdog renews its lease for as long as the process lives.
@@ -46,7 +45,7 @@ func (l *Lock) Name() string { return l.name }
 func (l *Lock) Lock(ctx context.Context, options ...LockOption) (*Hold, error) {
 	h, err := l.lock(ctx, forever, options)
 	if err != nil {
-		return nil, explain("lock", l.name, err)
+		return nil, explain("lock", l.names.lock, err)
 	}
 	return h, nil
 }
@@ -59,11 +58,11 @@ func (l *Lock) Lock(ctx context.Context, options ...LockOption) (*Hold, error) {
 // when the wait and the grace period are over.
 func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockOption) (*Hold, error) {
 	if wait < 0 {
-		return nil, explain("try lock", l.name, fmt.Errorf("wait is %v; it must be 0, for no wait, or more", wait))
+		return nil, explain("try lock", l.names.lock, fmt.Errorf("wait is %v; it must be 0, for no wait, or more", wait))
 	}
 	h, err := l.lock(ctx, wait, options)
 	if err != nil {
-		return nil, explain("try lock", l.name, err)
+		return nil, explain("try lock", l.names.lock, err)
 	}
 	return h, nil
 }
@@ -74,7 +73,7 @@ func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockO
 // besides if there was one that was lost.
 func (l *Lock) Unlock(ctx context.Context) error {
 	if err := l.unlock(ctx); err != nil {
-		return explain("unlock", l.name, err)
+		return explain("unlock", l.names.lock, err)
 	}
 	return nil
 }
@@ -93,7 +92,7 @@ func (l *Lock) unlock(ctx context.Context) error {
 			return err
 		}
 	}
-	if lost := l.client.losses.take(lossKey{l.name, owner}); lost != nil {
+	if lost := l.client.losses.take(lossKey{l.names.lock, owner}); lost != nil {
 		return fmt.Errorf("%w: %w", ErrNotHeld, lost)
 	}
 	return ErrNotHeld
@@ -154,7 +153,7 @@ func (l *Lock) IsHeld(ctx context.Context) (bool, error) {
 func (l *Lock) HoldCount(ctx context.Context) (int, error) {
 	owner, err := l.check(ctx)
 	if err != nil {
-		return 0, explain("count holds of", l.name, err)
+		return 0, explain("count holds of", l.names.lock, err)
 	}
 	info, err := l.Inspect(ctx)
 	if err != nil {
@@ -194,14 +193,14 @@ type Info struct {
 func (l *Lock) Inspect(ctx context.Context) (Info, error) {
 	info, err := l.inspect(ctx)
 	if err != nil {
-		return Info{}, explain("inspect", l.name, err)
+		return Info{}, explain("inspect", l.names.lock, err)
 	}
 	return info, nil
 }
 
 func (l *Lock) inspect(ctx context.Context) (Info, error) {
 	state, err := query(ctx, l, func(ctx context.Context) (lua.State, error) {
-		return lua.Inspect(ctx, l.client.rdb, l.name)
+		return lua.Inspect(ctx, l.client.rdb, l.names.lock)
 	})
 	if err != nil || state.TTL == lua.Free {
 		return Info{}, err
@@ -231,16 +230,16 @@ func (l *Lock) inspect(ctx context.Context) (Info, error) {
 func (l *Lock) ForceUnlock(ctx context.Context) (bool, error) {
 	c := l.client
 	got, err := query(ctx, l, func(ctx context.Context) (lua.Released, error) {
-		return lua.ForceRelease(ctx, c.rdb, l.name, l.channel)
+		return lua.ForceRelease(ctx, c.rdb, l.names.lock, l.names.channel)
 	})
-	if r := c.roomOf(l.name); r != nil {
+	if r := c.roomOf(l.names.lock); r != nil {
 		r.verify()
 	}
 	if err != nil {
-		return false, explain("force unlock", l.name, err)
+		return false, explain("force unlock", l.names.lock, err)
 	}
 	if got.Unheard {
-		c.warnUnheard(l.name)
+		c.warnUnheard(l.names.lock)
 	}
 	return got.Status == lua.Done, nil
 }

@@ -41,3 +41,10 @@ func (l *losses) take(key lossKey) *LostError {
 	delete(l.last, key)
 	return lost
 }
+
+// has reports whether a loss is remembered.
+func (l *losses) has(key lossKey) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last[key] != nil
+}

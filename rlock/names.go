@@ -19,14 +19,27 @@ func checkName(name string) error {
 	return nil
 }
 
-// channelOf returns the channel on which releases of the lock are published.
-func channelOf(name string) string { return prefixed("redisson_lock__channel", name) }
-
-// prefixed returns Redisson's derived name, in the same hash slot as the lock: the
-// lock's name becomes the hash tag unless it has a brace of its own.
-func prefixed(prefix, name string) string {
-	if strings.Contains(name, "{") {
-		return prefix + ":" + name
-	}
-	return prefix + ":{" + name + "}"
+// names are what the keys and channels of a lock are called. They have the hash tag of
+// the lock, so that a cluster keeps them together.
+type names struct {
+	lock    string // a hash; the name that the user gave
+	tail    string // of the other names
+	channel string // on which releases are published
+	queue   string // a list: the tickets of those who wait
 }
+
+// namesOf derives the names as Redisson does: the lock's name becomes the hash tag
+// unless it has a brace of its own.
+func namesOf(lock string) names {
+	tail := lock
+	if !strings.Contains(lock, "{") {
+		tail = "{" + lock + "}"
+	}
+	return names{lock: lock, tail: tail, channel: "redisson_lock__channel:" + tail, queue: "rlock_queue:" + tail}
+}
+
+// beacon is the channel that everybody listens on who knows about tickets.
+func (n *names) beacon() string { return "rlock_beacon:" + n.tail }
+
+// grants is the channel on which a client is told that its ticket was served.
+func (n *names) grants(clientID string) string { return "rlock_grant:" + n.tail + ":" + clientID }

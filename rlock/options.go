@@ -9,6 +9,8 @@ import (
 const (
 	defaultWatchdogTimeout = 30 * time.Second
 	defaultGracePeriod     = time.Second
+	defaultLocalTurns      = 8
+	defaultTurns           = 7
 
 	// minDuration is the unit of the wire.
 	minDuration = time.Millisecond
@@ -21,6 +23,9 @@ type settings struct {
 	watchdogTimeout time.Duration
 	gracePeriod     time.Duration
 	log             *slog.Logger
+	handover        bool
+	localTurns      int
+	turns           int
 }
 
 // An Option sets something of a Client. New refuses one with a bad value.
@@ -45,6 +50,31 @@ func WithGracePeriod(d time.Duration) Option {
 	return func(s *settings) error {
 		s.gracePeriod = d
 		return checkDuration("grace period", d)
+	}
+}
+
+// WithHandover sets whether a released lock is handed to the next waiter, by default
+// true. With false, releases are published and all waiting processes try, as Redisson
+// does, and nothing is on the wire but what Redisson writes. Clients with both settings
+// may share a lock.
+func WithHandover(on bool) Option {
+	return func(s *settings) error {
+		s.handover = on
+		return nil
+	}
+}
+
+// WithTurns sets for how long a lock is handed on before others get their turn: at most
+// local times in a row inside this process while another process waits that knows about
+// handing over, and at most total times in a row in all processes while somebody waits
+// who does not, such as Redisson. By default 8 and 7.
+func WithTurns(local, total int) Option {
+	return func(s *settings) error {
+		s.localTurns, s.turns = local, total
+		if local < 1 || total < 1 {
+			return fmt.Errorf("turns are %d and %d; both must be at least 1", local, total)
+		}
+		return nil
 	}
 }
 

@@ -20,7 +20,7 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 	for _, t := range tenures {
 		t.room.mu.Lock()
 		watches = append(watches, t.watch)
-		renewals = append(renewals, lua.Renewal{Key: t.room.name, Owner: t.field, Lease: t.dueLocked(sent)})
+		renewals = append(renewals, lua.Renewal{Key: t.room.names.lock, Owner: t.field, Lease: t.dueLocked(sent)})
 		t.asked = true
 		t.room.mu.Unlock()
 	}

@@ -6,37 +6,32 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/go-rlock/rlock/pubsub"
 )
-
-// linger is how long a lock's channel stays subscribed after the last waiter left,
-// so that a busy lock does not subscribe and unsubscribe all the time.
-const linger = time.Second
 
 // A room is where the goroutines of this process wait for one lock, in the order in
 // which they came. Only the one in front talks to Redis; whoever follows it inherits
-// what is known: that a try is due, or when the lease of the present holder ends.
+// what is known: that a try is due, when the lease of the present holder ends, and the
+// process's place in the queue of all processes.
 type room struct {
-	client  *Client
-	name    string
-	channel string
+	client *Client
+	names  *names
 
-	// users counts tenures, and the subscription. Protected by Client.mu.
+	// users counts tenures, and the subscriptions. Protected by Client.mu.
 	users int
 
 	mu    sync.Mutex // protects what follows, and what the tenures of this lock say
 	queue list.List  // of *waiter
 
-	sub    *pubsub.Subscription
-	joined bool   // sub is there or about to be
-	active bool   // the server has confirmed the subscription
-	heard  uint64 // counts what was heard from the channel
+	ears   []*ear // the channels that are listened to; nil if none are
+	joined bool   // the ears are there or about to be
+	deaf   int    // ears whose subscription is not confirmed
+	heard  uint64 // counts what was heard on the public channel
 	linger *time.Timer
 
 	due   bool      // whoever is in front shall try now
 	until time.Time // or then; zero: nobody knows
-	fault error     // why the channel is interrupted
+	after time.Time // but not before then, to let others go first
+	fault error     // why the channels are interrupted
 	since time.Time // when that began
 
 	holders []*tenure  // that have holds
@@ -44,17 +39,8 @@ type room struct {
 	// own counts this process's releases whose message is still to come: they are no
 	// reason to look whether a hold was forced open.
 	own int
-}
 
-// A waiter is one goroutine in a room.
-type waiter struct {
-	room   *room
-	tenure *tenure
-	place  *list.Element
-	began  time.Time
-	nudge  chan struct{} // one slot: look again
-	again  bool          // try, wherever in the queue: the owner got the lock elsewhere
-	timer  *time.Timer
+	line line
 }
 
 // A glance is what was known of a lock's channel before an attempt.
@@ -66,83 +52,39 @@ type glance struct {
 func (r *room) glance() glance {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return glance{active: r.active, heard: r.heard}
+	return glance{active: r.activeLocked(), heard: r.heard}
 }
 
-// join adds a waiter for a lock that an attempt found taken for another ttl. Before
-// is what was known before that attempt: whatever was heard since may be the very
-// release that is being waited for.
-func (r *room) join(t *tenure, before glance, ttl time.Duration) *waiter {
-	w := &waiter{room: r, tenure: t, began: time.Now(), nudge: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+// crowded reports whether a caller shall not try before it waits: because others of
+// this process wait already, or because its first try can leave a ticket.
+func (r *room) crowded() bool {
 	r.mu.Lock()
-	w.place = r.queue.PushBack(w)
-	r.takenLocked(ttl)
-	if r.front() == w { // else whoever is in front heard it
-		r.due = r.active && before != glance{active: true, heard: r.heard}
-	}
-	subscribe := !r.joined
-	r.joined = true
+	defer r.mu.Unlock()
+	return r.line.open && (r.queue.Len() > 0 || r.activeLocked() && len(r.holders) == 0)
+}
+
+// close ends what the room does by itself and the holds of its lock. It returns what
+// is left to do on the server.
+func (r *room) close() (rest []func(context.Context) error) {
+	r.mu.Lock()
 	if r.linger != nil {
 		r.linger.Stop()
 	}
+	if r.line.heir != nil {
+		r.line.heir.Stop()
+	}
+	holders := slices.Clone(r.holders)
+	ticket := r.line.ticket
+	r.line.ticket = ""
 	r.mu.Unlock()
-	if subscribe {
-		r.client.occupy(r)
-		sub := r.client.hub.Subscribe(r.channel, r)
-		r.mu.Lock()
-		r.sub = sub
-		r.mu.Unlock()
+	for _, t := range holders {
+		t.lose(ClientClosed)
+		rest = append(rest, t.surrender)
 	}
-	return w
-}
-
-// move makes the waiter wait on behalf of another tenure of the same owner.
-func (w *waiter) move(t *tenure) {
-	w.room.mu.Lock()
-	defer w.room.mu.Unlock()
-	w.tenure = t
-}
-
-// leave removes a waiter. Whoever is in front then goes on with what is known.
-func (w *waiter) leave() {
-	r := w.room
-	w.timer.Stop()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.queue.Remove(w.place)
-	if r.queue.Len() > 0 {
-		r.nudgeLocked()
-		return
+	if ticket != "" {
+		rest = append(rest, func(ctx context.Context) error { return r.surrenderTicket(ctx, ticket) })
 	}
-	if r.linger == nil {
-		r.linger = time.AfterFunc(linger, r.quit)
-	} else {
-		r.linger.Reset(linger)
-	}
-}
-
-// quit gives the subscription up if nobody has come meanwhile.
-func (r *room) quit() {
-	r.mu.Lock()
-	if r.queue.Len() > 0 || r.sub == nil {
-		r.mu.Unlock()
-		return
-	}
-	sub := r.sub
-	r.sub, r.joined, r.active, r.fault = nil, false, false, nil
-	r.mu.Unlock()
-	sub.Close()
-	r.client.vacate(r)
-}
-
-// close stops what the room does by itself and returns who has holds.
-func (r *room) close() []*tenure {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.linger != nil {
-		r.linger.Stop()
-	}
-	return slices.Clone(r.holders)
+	return rest
 }
 
 // front returns the waiter whose turn it is to talk to Redis.
@@ -160,19 +102,16 @@ func (r *room) nudgeLocked() {
 	}
 }
 
-func (w *waiter) wake() {
-	select {
-	case w.nudge <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
 // takenLocked notes that somebody has the lock for another ttl.
 func (r *room) takenLocked(ttl time.Duration) {
 	if ttl < 0 { // no expiry: look now and then, in case nobody tells
 		ttl = r.client.watchdogTimeout
 	}
-	until := time.Now().Add(ttl + time.Millisecond)
+	r.untilLocked(time.Now().Add(ttl + time.Millisecond))
+}
+
+// untilLocked sets when whoever is in front shall try at the latest.
+func (r *room) untilLocked(until time.Time) {
 	if until.Before(r.until) {
 		r.nudgeLocked()
 	}
@@ -184,13 +123,36 @@ func (r *room) taken(ttl time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.takenLocked(ttl)
+	if r.activeLocked() {
+		r.fault = nil
+	}
 }
 
-// later makes whoever is in front try after d: the last try met a fault.
-func (r *room) later(d time.Duration) {
+// troubled makes whoever is in front try after d, because a try that began then met a fault, which
+// all waiters share until a try is answered.
+func (r *room) troubled(err error, began time.Time, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.faultLocked(err, began)
 	r.until = time.Now().Add(d)
+}
+
+// faultLocked notes a fault and lets every waiter look at it.
+func (r *room) faultLocked(err error, began time.Time) {
+	if r.fault == nil || began.Before(r.since) {
+		r.since = began
+	}
+	r.fault = err
+	for e := r.queue.Front(); e != nil; e = e.Next() {
+		if w, _ := e.Value.(*waiter); w != nil {
+			w.wake()
+		}
+	}
+}
+
+// dueLocked makes whoever is in front try now.
+func (r *room) dueLocked() {
+	r.due = true
 	r.nudgeLocked()
 }
 
@@ -199,78 +161,7 @@ func (r *room) later(d time.Duration) {
 func (r *room) unused() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.due = true
-	r.nudgeLocked()
-}
-
-// await blocks until the waiter shall try, and returns nil; or returns why it shall
-// not: errWaited at the deadline, the error of ctx, ErrClosed, or the fault that has
-// interrupted the channel for longer than the grace period.
-func (w *waiter) await(ctx context.Context, deadline time.Time) error {
-	c := w.room.client
-	for {
-		if ctx.Err() != nil {
-			return ended(ctx)
-		}
-		if c.isClosing() {
-			return ErrClosed
-		}
-		now := time.Now()
-		try, next, err := w.look(now)
-		if try || err != nil {
-			return err
-		}
-		if !deadline.IsZero() && !now.Before(deadline) {
-			return errWaited
-		}
-		if next.IsZero() || (!deadline.IsZero() && deadline.Before(next)) {
-			next = deadline
-		}
-		var alarm <-chan time.Time
-		if !next.IsZero() {
-			w.timer.Reset(next.Sub(now))
-			alarm = w.timer.C
-		}
-		select {
-		case <-w.nudge:
-		case <-alarm:
-		case <-c.closing:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// look reports whether the waiter shall try now, else when it shall look again (zero:
-// when it is nudged), or that waiting is of no use.
-func (w *waiter) look(now time.Time) (try bool, next time.Time, err error) {
-	r := w.room
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if w.again {
-		w.again = false
-		return true, next, nil
-	}
-	if r.front() == w {
-		if r.due || !r.until.IsZero() && !now.Before(r.until) {
-			r.due = false
-			r.until = time.Time{}
-			return true, next, nil
-		}
-		next = r.until
-	}
-	if r.fault != nil {
-		end := r.since.Add(r.client.gracePeriod)
-		if w.began.After(r.since) {
-			end = w.began.Add(r.client.gracePeriod)
-		}
-		if !now.Before(end) {
-			return false, next, classify(r.fault)
-		}
-		if next.IsZero() || end.Before(next) {
-			next = end
-		}
-	}
-	return false, next, nil
+	r.dueLocked()
 }
 
 // grantedLocked notes that a tenure of this process has the lock until about then.
@@ -282,10 +173,12 @@ func (r *room) grantedLocked(t *tenure, until time.Time) {
 	if !slices.Contains(r.holders, t) {
 		r.holders = append(r.holders, t)
 	}
-	for e := r.queue.Front(); e != nil; e = e.Next() {
+	left := t.waiting
+	for e := r.queue.Front(); e != nil && left > 0; e = e.Next() {
 		if w, _ := e.Value.(*waiter); w.tenure == t {
 			w.again = true
 			w.wake()
+			left--
 		}
 	}
 }
@@ -299,7 +192,7 @@ func (r *room) vacatedLocked(t *tenure) {
 func (r *room) expectRelease() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.active {
+	if r.activeLocked() {
 		r.own++
 	}
 }
@@ -321,51 +214,5 @@ func (r *room) verify() {
 func (r *room) verifyLocked() {
 	for _, t := range r.holders {
 		t.watch.Renew()
-	}
-}
-
-// Subscribed implements pubsub.Listener: messages come from now on, and some may
-// have been missed.
-func (r *room) Subscribed() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.active, r.fault, r.own = true, nil, 0
-	r.heard++
-	r.due = true
-	r.nudgeLocked()
-}
-
-// Message implements pubsub.Listener. Redisson knows 0, and 1 for everybody; a lock
-// has one holder, so that waking the one in front is enough for both. It ignores
-// everything else, and so do we.
-func (r *room) Message(payload string) {
-	if payload != "0" && payload != "1" {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.heard++
-	r.due = true
-	r.nudgeLocked()
-	if r.own > 0 {
-		r.own--
-		return
-	}
-	r.verifyLocked()
-}
-
-// Interrupted implements pubsub.Listener.
-func (r *room) Interrupted(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fault == nil {
-		r.since = time.Now()
-	}
-	r.active, r.fault, r.own = false, err, 0
-	r.heard++
-	for e := r.queue.Front(); e != nil; e = e.Next() {
-		if w, _ := e.Value.(*waiter); w != nil {
-			w.wake()
-		}
 	}
 }

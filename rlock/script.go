@@ -82,7 +82,7 @@ func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) 
 	c.start(t, nil, func() {
 		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 			_, f := c.ask(ctx, func(ctx context.Context) error {
-				_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
+				_, err := lua.Release(ctx, c.rdb, t.room.names.lock, t.field, t.room.names.channel)
 				return err
 			})
 			if f == nil || !f.passing() || time.Now().Add(delay).After(end) || !pause(c.closing, delay) {
@@ -118,7 +118,7 @@ func pause(end <-chan struct{}, d time.Duration) bool {
 // and keeps the tenure that it is about, if any, for as long.
 func (c *Client) apart(t *tenure, p patience, task func(ctx context.Context)) error {
 	done := make(chan struct{})
-	if !c.start(t, done, func() { task(context.WithoutCancel(p.ctx)) }) {
+	if c.isClosing() || !c.start(t, done, func() { task(context.WithoutCancel(p.ctx)) }) {
 		return ErrClosed
 	}
 	return p.wait(c, done)

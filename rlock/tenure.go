@@ -26,6 +26,8 @@ type tenure struct {
 	// turn has one slot, taken by whoever runs a script of this tenure: one owner's
 	// scripts on one lock come one after another. Its waits do not.
 	turn chan struct{}
+	// fresh: the server was not told of the tenure yet. Protected by the turn.
+	fresh bool
 
 	// users counts the attempts, tasks and holds; when there are none the tenure is
 	// forgotten. It leaves 0 and becomes 0 under Client.mu only.
@@ -41,6 +43,8 @@ type tenure struct {
 	// one number is possible once a script that states it stayed unanswered.
 	low, high int
 	blurred   bool
+
+	waiting int // waiters in the room
 
 	watch *watchdog.Watch[*tenure] // while there are holds
 	// asked is whether a renewal is unanswered, failed why the last one failed.
@@ -67,11 +71,11 @@ var errRetired = errors.New("tenure retired")
 
 // attempt runs one attempt to acquire, as far as the caller's patience goes. An
 // attempt that is left alone is awaited and then undone.
-func (t *tenure) attempt(p patience, r request) outcome {
+func (t *tenure) attempt(p patience, r request, w *waiter) outcome {
 	if p.endless() {
 		t.take()
 		defer t.give()
-		return t.acquire(p.ctx, r)
+		return t.acquire(p.ctx, r, w)
 	}
 	var (
 		result  outcome
@@ -83,7 +87,7 @@ func (t *tenure) attempt(p patience, r request) outcome {
 		if settled.Load() {
 			return
 		}
-		result = t.acquire(ctx, r)
+		result = t.acquire(ctx, r, w)
 		if !settled.CompareAndSwap(false, true) && result.hold != nil {
 			t.undo(ctx, result.hold)
 		}
@@ -94,9 +98,9 @@ func (t *tenure) attempt(p patience, r request) outcome {
 	return result
 }
 
-// acquire takes the lock once, or one more time, or finds it in other hands. The
-// caller has the tenure's turn.
-func (t *tenure) acquire(ctx context.Context, r request) outcome {
+// acquire takes the lock once, or one more time, or finds it in other hands and leaves
+// a ticket if that is of use to w, who waits. The caller has the tenure's turn.
+func (t *tenure) acquire(ctx context.Context, r request, w *waiter) outcome {
 	c := t.client
 	for {
 		count := t.standing() + 1
@@ -104,15 +108,7 @@ func (t *tenure) acquire(ctx context.Context, r request) outcome {
 			return outcome{err: errRetired}
 		}
 		lease := t.leaseFor(r)
-		var (
-			got  lua.Acquired
-			sent time.Time
-		)
-		open, f := c.ask(ctx, func(ctx context.Context) (err error) {
-			sent = time.Now()
-			got, err = lua.Acquire(ctx, c.rdb, t.room.name, t.field, count, lease)
-			return err
-		})
+		got, sent, open, f := t.demand(ctx, w, count, lease)
 		if open && count > 1 {
 			t.blur(count)
 		}
@@ -133,11 +129,58 @@ func (t *tenure) acquire(ctx context.Context, r request) outcome {
 		case got.Status == lua.NotOwner:
 			return outcome{ttl: got.TTL}
 		case got.Status == lua.OtherKind:
-			return outcome{err: errors.New("this owner has it as a read-write lock; a lock of one name has one kind")}
+			return outcome{err: errOtherKind}
 		default:
 			return outcome{err: fmt.Errorf("acquire script returned status %d", got.Status)}
 		}
 	}
+}
+
+// demand asks the server for one more hold. It returns what ask does, and when the
+// answered copy was sent.
+func (t *tenure) demand(ctx context.Context, w *waiter, count int, lease time.Duration) (got lua.Acquired, sent time.Time, open bool, f *fault) {
+	c := t.client
+	plain := func(ctx context.Context) (err error) {
+		sent = time.Now()
+		got, err = lua.Acquire(ctx, c.rdb, t.room.names.lock, t.field, count, lease)
+		return err
+	}
+	fresh := t.fresh
+	t.fresh = false
+	ticket, earlier, ok := t.room.ticketFor(w, count)
+	if !ok {
+		open, f = c.ask(ctx, plain)
+		return got, sent, open, f
+	}
+	e := lua.Enqueuing{
+		Key: t.room.names.lock, Queue: t.room.names.queue, Owner: t.field, Lease: lease,
+		Ticket: ticket, Earlier: earlier, Fresh: fresh, Clock: c.wantsClock(),
+	}
+	open, f = c.ask(ctx, func(ctx context.Context) error {
+		sent = time.Now()
+		enqueued, err := lua.Enqueue(ctx, c.rdb, e)
+		if got = enqueued.Acquired; err == nil && !enqueued.Time.IsZero() {
+			c.anchored(anchor{sent: sent, server: enqueued.Time})
+		}
+		e.Fresh = false
+		return err
+	})
+	switch {
+	case open: // both may be there
+	case f != nil: // nothing has changed
+		t.room.queued(ticket, earlier)
+	case got.Status == lua.Done:
+		t.room.queued(ticket, "")
+	}
+	if f == nil || !noPermission(f) {
+		return got, sent, open, f
+	}
+	// Perhaps an ACL refuses no more than what handing over needs.
+	again, f2 := c.ask(ctx, plain)
+	if f2 == nil {
+		c.stopHandingOver(f)
+	}
+	return got, sent, open || again, f2
 }
 
 // leaseFor returns the lease that a new hold asks the server for.
@@ -200,12 +243,19 @@ func (t *tenure) countLocked(count int) {
 	t.low, t.high = count, count
 }
 
-// grant makes a hold of an acquisition that the server has confirmed, unless its
-// time is over already or the client was closed meanwhile.
-func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time, lease time.Duration) outcome {
-	h := &Hold{tenure: t, parent: ctx, lease: r.lease, trust: watchdog.Since(sent, lease)}
+// grant makes a hold of a lease that the server gave no earlier than since, unless its
+// time is over already or the client was closed meanwhile. The caller has the tenure's
+// turn.
+func (t *tenure) grant(ctx context.Context, r request, count int, since time.Time, lease time.Duration) outcome {
+	h := &Hold{
+		tenure:      t,
+		parent:      ctx,
+		lease:       r.lease,
+		trust:       watchdog.Since(since, lease),
+		provisional: lease < t.leaseFor(r),
+	}
 	if end := r.lease + r.maxHold; end > 0 { // one of them is 0
-		h.limit = sent.Add(end)
+		h.limit = since.Add(end)
 	}
 	now := time.Now()
 	over := h.trust.Over(now)
@@ -219,7 +269,14 @@ func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time
 		t.asked, t.failed = false, nil
 	}
 	t.room.grantedLocked(t, now.Add(lease))
-	if !over { // else nobody will have it, and it is given back below
+	if !h.provisional {
+		t.room.line.behind = -1
+	}
+	switch {
+	case over: // nobody will have it, and it is given back below
+	case h.provisional:
+		t.client.alarm.set(h, now.Add(confirmAfter))
+	default:
 		t.client.alarm.set(h, h.trust.Until())
 	}
 	t.room.mu.Unlock()
@@ -227,7 +284,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, sent time.Time
 	var refused error
 	switch {
 	case over:
-		refused = fmt.Errorf("the lease of %v is shorter than the round trip to the server, which took %v", lease, now.Sub(sent).Round(time.Microsecond))
+		refused = fmt.Errorf("the lease of %v is shorter than the round trip to the server, which took %v", lease, now.Sub(since).Round(time.Microsecond))
 	case t.client.isClosing():
 		refused = ErrClosed
 	default:
@@ -255,248 +312,9 @@ func (t *tenure) undo(ctx context.Context, h *Hold) {
 	}
 }
 
-// leave gives back one hold. If it cannot, because of a fault that may go away, it goes
-// on trying apart from its caller until the hold ends by itself.
-func (t *tenure) leave(ctx context.Context, h *Hold) error {
-	err := t.inTurn(ctx, h)
-	if passing(err) && !h.pursued.Swap(true) {
-		t.client.start(t, nil, func() { t.pursue(context.WithoutCancel(ctx), h) })
-	}
-	return err
-}
-
-func (t *tenure) pursue(ctx context.Context, h *Hold) {
-	const first, longest = 50 * time.Millisecond, time.Second
-	for delay := first; pause(t.client.closing, delay) && !h.check(false); delay = min(2*delay, longest) {
-		if err := t.inTurn(ctx, h); !passing(err) {
-			return
-		}
-	}
-}
-
-// inTurn releases a hold when the tenure's turn has come.
-func (t *tenure) inTurn(ctx context.Context, h *Hold) error {
-	t.take()
-	defer t.give()
-	return t.release(ctx, h)
-}
-
-// release gives back one hold, and with it all that somebody tried to give back in
-// vain before. The caller has the tenure's turn.
-func (t *tenure) release(ctx context.Context, h *Hold) error {
-	t.room.mu.Lock()
-	if h.ended {
-		t.room.mu.Unlock()
-		return h.err
-	}
-	h.leaving = true
-	rest := len(t.standingLocked())
-	leaving := t.leavingLocked()
-	lease := minDuration
-	if rest > 0 {
-		lease = t.remainingLocked(time.Now())
-	}
-	watch := t.watch
-	t.room.mu.Unlock()
-
-	watch.Pause()
-	var err error
-	if rest > 0 {
-		err = t.reduce(ctx, h, leaving, rest, lease)
-	} else {
-		err = t.vacate(ctx, h)
-	}
-	if err != nil || rest > 0 {
-		watch.Resume()
-	}
-	return err
-}
-
-// reduce gives back some of the holds, h among them, and keeps the rest.
-func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int, lease time.Duration) error {
-	c := t.client
-	var got lua.Released
-	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		got, err = lua.Reduce(ctx, c.rdb, t.room.name, t.field, rest, lease)
-		return err
-	})
-	if open {
-		t.blur(rest)
-	}
-	if f != nil {
-		return f
-	}
-	switch got.Status {
-	case lua.Done:
-		t.room.mu.Lock()
-		t.countLocked(rest)
-		ending := t.endLocked(nil, leaving)
-		t.room.mu.Unlock()
-		t.settle(ending)
-		return nil
-	case lua.NotOwner:
-		t.lose(Removed)
-		return h.lost()
-	case lua.OtherKind:
-		return errors.New("it became a read-write lock; what this owner has there is left alone")
-	default:
-		return fmt.Errorf("reduce script returned status %d", got.Status)
-	}
-}
-
-// vacate gives back the last hold.
-func (t *tenure) vacate(ctx context.Context, h *Hold) error {
-	c := t.client
-	var got lua.Released
-	t.room.expectRelease()
-	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		got, err = lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
-		return err
-	})
-	if open {
-		c.retire(t)
-		h.uncertain = true
-	}
-	if f != nil || got.Status != lua.Done || got.Unheard {
-		t.room.unexpected()
-	}
-	if f != nil {
-		return f
-	}
-	switch {
-	case got.Status == lua.Done, got.Status == lua.NotOwner && h.uncertain:
-		if got.Unheard {
-			c.warnUnheard(t.room.name)
-		}
-		t.room.mu.Lock()
-		ending := t.endLocked(nil, t.holds)
-		t.room.mu.Unlock()
-		t.settle(ending)
-		return nil
-	case got.Status == lua.NotOwner:
-		t.lose(Removed)
-		return h.lost()
-	case got.Status == lua.OtherKind:
-		return errors.New("it became a read-write lock; what this owner has there is left alone")
-	default:
-		return fmt.Errorf("release script returned status %d", got.Status)
-	}
-}
-
-// leavingLocked returns the holds that somebody has tried to give back.
-func (t *tenure) leavingLocked() []*Hold {
-	var leaving []*Hold
-	for _, h := range t.holds {
-		if h.leaving {
-			leaving = append(leaving, h)
-		}
-	}
-	return leaving
-}
-
-// remainingLocked returns the longest lease among the holds that stay.
-func (t *tenure) remainingLocked(now time.Time) time.Duration {
-	longest := minDuration
-	for _, h := range t.standingLocked() {
-		longest = max(longest, h.due(now))
-	}
-	return longest
-}
-
-// lose ends every hold of the tenure: for the given reason, unless its time was over
-// anyway.
-func (t *tenure) lose(reason Reason) {
-	now := time.Now()
-	var over, others []*Hold
-	t.room.mu.Lock()
-	for _, h := range t.holds {
-		if h.trust.Over(now) {
-			over = append(over, h)
-		} else {
-			others = append(others, h)
-		}
-	}
-	expired := t.loseLocked(Expired, nil, over)
-	lost := t.loseLocked(reason, nil, others)
-	t.room.mu.Unlock()
-	t.settle(expired)
-	t.settle(lost)
-}
-
-// loseLocked ends holds as lost. The caller settles them without the lock.
-func (t *tenure) loseLocked(reason Reason, err error, holds []*Hold) (ending []*Hold) {
-	if len(holds) == 0 {
-		return nil
-	}
-	lost := &LostError{Name: t.room.name, Reason: reason, Since: time.Now(), Err: err}
-	t.client.losses.add(lossKey{t.room.name, t.owner}, lost)
-	return t.endLocked(lost, holds)
-}
-
-// endLocked ends those holds that have not ended, as unlocked if err is nil. The
-// caller settles them without the lock.
-func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
-	var rest []*Hold
-	for _, h := range t.holds {
-		if !slices.Contains(holds, h) {
-			rest = append(rest, h)
-			continue
-		}
-		h.ended, h.err = true, err
-		t.client.alarm.clear(h)
-	}
-	ending = t.holds
-	if len(rest) > 0 {
-		ending = slices.DeleteFunc(slices.Clone(ending), func(h *Hold) bool { return !h.ended })
-	}
-	t.holds = rest
-	if len(rest) == 0 && t.watch != nil {
-		t.watch.Forget()
-		t.watch = nil
-		t.room.vacatedLocked(t)
-	}
-	return ending
-}
-
-// settle tells everybody else that holds have ended.
-func (t *tenure) settle(ending []*Hold) {
-	for _, h := range ending {
-		h.cancel()
-		t.client.delist(t)
-	}
-}
-
-// renewed notes what the server said of a watch to a renewal that was sent at the
-// given time. A verdict on a watch that ended meanwhile is not on what is held now.
-func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict lua.Verdict) {
-	t.room.mu.Lock()
-	t.asked, t.failed = false, nil
-	current := t.watch == watch
-	if current && verdict == lua.Kept {
-		for _, h := range t.holds {
-			h.renewedLocked(sent)
-		}
-	}
-	t.room.mu.Unlock()
-	if current && verdict != lua.Kept {
-		t.lose(Removed)
-	}
-}
-
-// surrender gives the lock back when the client is closed, whose holds have ended.
-func (t *tenure) surrender() error {
-	t.take()
-	defer t.give()
-	c := t.client
-	_, f := c.insist(context.Background(), func(ctx context.Context) error {
-		_, err := lua.Release(ctx, c.rdb, t.room.name, t.field, t.room.channel)
-		return err
-	})
-	if f != nil {
-		return f
-	}
-	return nil
-}
+// errOtherKind means that what lies at the name is another kind of lock, in which the
+// owner has a part.
+var errOtherKind = errors.New("this owner has it as a read-write lock, which is left alone; a lock of one name has one kind")
 
 // dueLocked returns the lease that the watchdog shall ask for: 0 to look only.
 func (t *tenure) dueLocked(now time.Time) time.Duration {

@@ -219,6 +219,7 @@ func TestLockReturnsWhenContextIsDone(t *testing.T) {
 						assert.ErrorIs(t, err, want)
 					}
 					require.NotErrorIs(t, err, rlock.ErrNotAcquired)
+					synctest.Wait()
 					require.NoError(t, holder.Unlock(t.Context()))
 					must(t)(lock.TryLock(stranger(t), 0)) // nothing is left behind
 				})

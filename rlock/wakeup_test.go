@@ -104,7 +104,7 @@ func TestReleaseAtAnyMomentOfAnAttemptOfALaterWaiterIsNotMissed(t *testing.T) {
 			w.server.HSet("orders", somebody, "1")
 			w.server.SetTTL("orders", time.Minute)
 			start := time.Now()
-			asked := w.begins("HMGET") // of the script that acquires
+			asked := w.begins("PTTL") // of the script that acquires
 			got := later(func() attempt { return attempted(lock.Lock(t.Context())) })
 			<-asked
 			for range rand.N(20) {

@@ -88,11 +88,11 @@ func (w *workers) wait() { w.wg.Wait() }
 
 // start runs a task apart from its caller, keeps the tenure that it is about, if any,
 // for as long, and then closes done, if it is not nil. It reports false, and does
-// nothing, once the client is being closed.
+// nothing, once the client is being closed and no other task runs.
 func (c *Client) start(t *tenure, done chan<- struct{}, task func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
+	if c.over {
 		return false
 	}
 	c.startLocked(t, done, task)
@@ -121,7 +121,8 @@ func (c *Client) finish(t *tenure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running--
-	if c.ended && c.running == 0 {
+	if c.ended && c.running == 0 && !c.over {
+		c.over = true
 		close(c.quiet)
 	}
 }

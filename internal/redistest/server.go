@@ -106,7 +106,7 @@ func Launch(args ...string) (*Server, error) {
 //
 // The server is stopped before Run of the result returns, so it leaves no
 // goroutine behind. If it does not start, Run says so and returns 1.
-func Main(m *testing.M, s **Server, args ...string) interface{ Run() int } {
+func Main(m interface{ Run() int }, s **Server, args ...string) interface{ Run() int } {
 	return runner(func() int {
 		server, err := Launch(args...)
 		if err != nil {

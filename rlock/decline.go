@@ -1,0 +1,143 @@
+package rlock
+
+import (
+	"context"
+	"strings"
+
+	"github.com/go-rlock/rlock/lua"
+)
+
+// abandonLocked settles what was meant for a waiter that leaves. The caller runs what
+// it returns without the lock.
+func (w *waiter) abandonLocked() (after func()) {
+	switch {
+	case w.claimed:
+		w.gone = true
+		return nil
+	case w.handed != nil:
+		h := w.handed
+		w.handed = nil
+		return func() { w.room.client.discard(h) }
+	case w.served != nil:
+		owner := w.served.owner
+		w.served = nil
+		return func() { w.room.client.forward(w.room, owner) }
+	default:
+		return w.withdrawLocked()
+	}
+}
+
+// withdrawLocked leaves the place in the queue of processes to whoever is in front
+// now, or gives it up.
+func (w *waiter) withdrawLocked() (after func()) {
+	r := w.room
+	if w.attempt == 0 || w.attempt != r.line.attempt || r.line.ticket == "" {
+		return nil
+	}
+	if r.queue.Len() > 0 {
+		r.dueLocked() // its ticket takes the place
+		return nil
+	}
+	ticket := r.line.ticket
+	r.line.ticket = ""
+	return func() { r.client.withdraw(w.tenure, ticket) }
+}
+
+// discard gives back a hold that was handed to a waiter who has left.
+func (c *Client) discard(h *Hold) {
+	c.start(h.tenure, nil, func() {
+		h.tenure.take()
+		defer h.tenure.give()
+		h.tenure.undo(context.Background(), h)
+	})
+}
+
+// withdraw takes back the ticket of a tenure, and passes the lock on if it was served
+// meanwhile.
+func (c *Client) withdraw(t *tenure, ticket string) {
+	c.start(t, nil, func() {
+		t.take()
+		defer t.give()
+		var served bool
+		_, f := c.ask(context.Background(), func(ctx context.Context) (err error) {
+			served, err = lua.Withdraw(ctx, c.rdb, t.room.names.lock, t.room.names.queue, t.field, ticket)
+			return err
+		})
+		if f == nil && served {
+			t.decline()
+		}
+	})
+}
+
+// forward passes on a grant that nobody in this process waits for.
+func (c *Client) forward(r *room, field string) {
+	c.start(nil, nil, func() {
+		t := c.adopt(r, field)
+		defer c.leave(t)
+		t.take()
+		defer t.give()
+		t.decline()
+	})
+}
+
+// decline passes on a lock that the server gave to the tenure, unless it is wanted. The
+// caller has the tenure's turn.
+func (t *tenure) decline() {
+	t.room.mu.Lock()
+	wanted := len(t.holds) > 0
+	left := t.waiting
+	for e := t.room.queue.Front(); e != nil && left > 0; e = e.Next() {
+		if w, _ := e.Value.(*waiter); w.tenure == t {
+			wanted = true
+			w.again = true
+			w.wake()
+			left--
+		}
+	}
+	t.room.mu.Unlock()
+	if wanted {
+		return
+	}
+	var uncertain bool
+	if _, err := t.passOn(context.Background(), &uncertain); err != nil {
+		t.client.log.Warn("rlock: a lock that was granted too late could not be passed on; it ends with its lease",
+			"lock", t.room.names.lock, "error", err)
+	}
+}
+
+// adopt returns the tenure with that name on the wire, which ends with leave.
+func (c *Client) adopt(r *room, field string) *tenure {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, t := range c.tenures {
+		if key.name == r.names.lock && t.field == field {
+			t.users.Add(1)
+			return t
+		}
+	}
+	r.users++
+	if c.rooms[r.names.lock] == nil {
+		c.rooms[r.names.lock] = r
+	}
+	t := &tenure{client: c, room: r, field: field, turn: make(chan struct{}, 1)}
+	t.users.Add(1)
+	return t
+}
+
+// surrenderTicket takes the process's ticket back when the client is closed.
+func (r *room) surrenderTicket(ctx context.Context, ticket string) error {
+	c := r.client
+	owner, _, _ := strings.Cut(ticket, " ")
+	var served bool
+	_, f := c.insist(ctx, func(ctx context.Context) (err error) {
+		served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, owner, ticket)
+		return err
+	})
+	if f != nil {
+		return f
+	}
+	if served {
+		return r.surrender(ctx, owner)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package rlock
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-rlock/rlock/lua"
+	"github.com/go-rlock/rlock/watchdog"
+)
+
+// A grant is the message that a ticket was served.
+type grant struct {
+	owner   string
+	attempt uint64
+	at      time.Time // on the server's clock
+	lease   time.Duration
+	run     int
+	behind  int
+}
+
+// parseGrant reads a message "grant <owner> <attempt> <seconds> <micros> <lease> <run>
+// <behind>".
+func parseGrant(payload string) (*grant, bool) {
+	fields := strings.Fields(payload)
+	if len(fields) != 8 || fields[0] != "grant" {
+		return nil, false
+	}
+	var numbers [6]int64
+	for i, field := range fields[2:] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil || n < 0 {
+			return nil, false
+		}
+		numbers[i] = n
+	}
+	return &grant{
+		owner:   fields[1],
+		attempt: uint64(numbers[0]), //nolint:gosec // not negative
+		at:      time.Unix(numbers[1], numbers[2]*1000),
+		lease:   time.Duration(numbers[3]) * time.Millisecond,
+		run:     int(numbers[4]),
+		behind:  int(numbers[5]),
+	}, true
+}
+
+// accept makes a hold of a grant, or reports false if it cannot be trusted.
+func (a *acquisition) accept(g *grant) (outcome, bool) {
+	t, c := a.tenure, a.lock.client
+	t.take()
+	defer t.give()
+	now := time.Now()
+	since := c.earliest(g.at, now)
+	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 || t.retired.Load() {
+		return outcome{}, false
+	}
+	t.room.mu.Lock()
+	t.room.line.run, t.room.line.local, t.room.line.behind = g.run, 0, g.behind
+	t.room.mu.Unlock()
+	return t.grant(context.WithoutCancel(a.ctx), a.request, 1, since, g.lease), true
+}
+
+// mindLocked makes this process look when a grant of its may have ended unconfirmed.
+func (r *room) mindLocked(lease time.Duration) {
+	d := lease + heirDelay
+	if r.line.heir == nil {
+		r.line.heir = time.AfterFunc(d, r.inherit)
+	} else {
+		r.line.heir.Reset(d)
+	}
+}
+
+// inherit serves the next ticket if the lock has become free without a release.
+func (r *room) inherit() {
+	c := r.client
+	c.start(nil, nil, func() {
+		var got lua.Passed
+		sent := time.Now()
+		_, f := c.ask(context.Background(), func(ctx context.Context) (err error) {
+			sent = time.Now()
+			got, err = lua.Pass(ctx, c.rdb, r.passing())
+			return err
+		})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if f == nil && got.Status == lua.Done && got.Successor == lua.Stranger {
+			c.anchored(anchor{sent: sent, server: got.Time})
+			r.mindLocked(got.First)
+		}
+	})
+}

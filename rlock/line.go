@@ -1,0 +1,132 @@
+package rlock
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-rlock/rlock/lua"
+)
+
+const (
+	// confirmAfter is how long a grant is used without confirming it.
+	confirmAfter = time.Second
+	// standBack is for how long those who know about tickets leave a public release
+	// to those who do not.
+	standBack = 3 * time.Millisecond
+	// heirDelay is how long after the end of a grant's first lease its granter looks.
+	heirDelay = 5 * time.Millisecond
+)
+
+// A line is a room's place in the queue of all processes that wait for a lock.
+//
+// Each process has at most one ticket there, for whoever is in front of its room. Who
+// releases the lock serves the first ticket whose process still listens: the script
+// makes the ticket's owner the holder and tells its process, with a short lease that
+// the new holder confirms if it still holds after a second. Who served it stays
+// responsible: when that lease may have ended unconfirmed, it serves the next.
+//
+// A process with waiters of its own hands over inside itself for some turns before it
+// serves another process, and after some turns in all the lock is released in public
+// if somebody waits who does not know about tickets, such as Redisson.
+type line struct {
+	open    bool   // tickets are used
+	ticket  string // that may lie in the queue; empty: none
+	attempt uint64 // of the last ticket
+	run     int    // turns in a row of processes that know about tickets
+	local   int    // turns in a row of this process
+	// behind is how many tickets at the head of the queue may belong to processes that
+	// expect a longer lease than a first one, and have to be told when to look; -1: all.
+	behind int
+
+	heir *time.Timer // looks after the last grant to another process
+}
+
+// handsOver reports whether locks are handed over.
+func (c *Client) handsOver() bool { return c.handover && !c.ungranted.Load() }
+
+// stopHandingOver falls back to public releases.
+func (c *Client) stopHandingOver(err error) {
+	if !c.ungranted.Swap(true) {
+		c.log.Warn("rlock: the server refuses the keys or channels that handing over needs; released locks are published instead", "error", err)
+	}
+}
+
+// ticketFor returns a ticket for w and its first hold if it is of use to leave one: w is
+// in front, the answer would be heard, and nobody in this process has the lock, who
+// would hand it over.
+func (r *room) ticketFor(w *waiter, count int) (ticket, earlier string, ok bool) {
+	if w == nil || count > 1 {
+		return "", "", false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.line.open || !r.client.handsOver() || !r.activeLocked() || len(r.holders) > 0 || r.front() != w {
+		return "", "", false
+	}
+	ticket, earlier = r.ticketLocked(w)
+	return ticket, earlier, true
+}
+
+// ticketLocked returns a new ticket for a waiter, which takes the place of the one
+// that may lie in the queue.
+func (r *room) ticketLocked(w *waiter) (ticket, earlier string) {
+	r.line.attempt++
+	w.attempt = r.line.attempt
+	ticket = lua.Ticket(w.tenure.field, w.attempt, w.tenure.leaseFor(w.request))
+	earlier, r.line.ticket = r.line.ticket, ticket
+	return ticket, earlier
+}
+
+// queued notes that another ticket than the one that was thought to is in the queue.
+func (r *room) queued(thought, ticket string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.line.ticket == thought {
+		r.line.ticket = ticket
+	}
+}
+
+// announced hears the beacon: a public release follows, for those who do not know
+// about tickets.
+func (r *room) announced(string) {
+	r.after = time.Now().Add(standBack)
+}
+
+// told hears what is said to this client about the lock.
+func (r *room) told(payload string) {
+	if ms, ok := strings.CutPrefix(payload, "look "); ok {
+		if n, err := strconv.ParseInt(ms, 10, 64); err == nil && n >= 0 {
+			if until := time.Now().Add(time.Duration(n)*time.Millisecond + 2*heirDelay); until.Before(r.until) {
+				r.untilLocked(until)
+			}
+		}
+		return
+	}
+	g, ok := parseGrant(payload)
+	if !ok {
+		return
+	}
+	if r.line.ticket != "" && strings.HasPrefix(r.line.ticket, g.owner+" "+strconv.FormatUint(g.attempt, 10)+" ") {
+		r.line.ticket = ""
+	}
+	for e := r.queue.Front(); e != nil; e = e.Next() {
+		w, _ := e.Value.(*waiter)
+		if w.tenure.field != g.owner {
+			continue
+		}
+		if w.attempt == g.attempt {
+			w.served = g
+		} else {
+			w.again = true // it finds out by trying
+		}
+		w.wake()
+		return
+	}
+	for _, t := range r.holders {
+		if t.field == g.owner {
+			return // it found out by trying
+		}
+	}
+	r.client.forward(r, g.owner)
+}

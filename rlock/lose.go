@@ -1,0 +1,93 @@
+package rlock
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-rlock/rlock/lua"
+	"github.com/go-rlock/rlock/watchdog"
+)
+
+// lose ends every hold of the tenure: for the given reason, unless its time was over
+// anyway.
+func (t *tenure) lose(reason Reason) {
+	now := time.Now()
+	var over, others []*Hold
+	t.room.mu.Lock()
+	for _, h := range t.holds {
+		if h.trust.Over(now) {
+			over = append(over, h)
+		} else {
+			others = append(others, h)
+		}
+	}
+	expired := t.loseLocked(Expired, nil, over)
+	lost := t.loseLocked(reason, nil, others)
+	t.room.mu.Unlock()
+	t.settle(expired)
+	t.settle(lost)
+}
+
+// loseLocked ends holds as lost. The caller settles them without the lock.
+func (t *tenure) loseLocked(reason Reason, err error, holds []*Hold) (ending []*Hold) {
+	if len(holds) == 0 {
+		return nil
+	}
+	lost := &LostError{Name: t.room.names.lock, Reason: reason, Since: time.Now(), Err: err}
+	t.client.losses.add(lossKey{t.room.names.lock, t.owner}, lost)
+	return t.endLocked(lost, holds)
+}
+
+// endLocked ends those holds that have not ended, as unlocked if err is nil. The
+// caller settles them without the lock.
+func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
+	var rest []*Hold
+	for _, h := range t.holds {
+		if !slices.Contains(holds, h) {
+			rest = append(rest, h)
+			continue
+		}
+		h.ended, h.err = true, err
+		t.client.alarm.clear(h)
+	}
+	ending = t.holds
+	if len(rest) > 0 {
+		ending = slices.DeleteFunc(slices.Clone(ending), func(h *Hold) bool { return !h.ended })
+	}
+	t.holds = rest
+	if len(rest) == 0 && t.watch != nil {
+		t.watch.Forget()
+		t.watch = nil
+		t.room.vacatedLocked(t)
+		if err != nil {
+			t.room.dueLocked() // it may be free
+		}
+	}
+	return ending
+}
+
+// settle tells everybody else that holds have ended.
+func (t *tenure) settle(ending []*Hold) {
+	for _, h := range ending {
+		h.cancel()
+		t.client.delist(t)
+	}
+}
+
+// renewed notes what the server said of a watch to a renewal that was sent at the
+// given time. A verdict on a watch that ended meanwhile is not on what is held now.
+func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict lua.Verdict) {
+	t.room.mu.Lock()
+	t.asked, t.failed = false, nil
+	current := t.watch == watch
+	if current && verdict == lua.Kept {
+		t.room.line.behind = -1
+		for _, h := range t.holds {
+			h.renewedLocked(sent)
+		}
+	}
+	t.room.mu.Unlock()
+	if current && verdict != lua.Kept {
+		t.lose(Removed)
+	}
+}

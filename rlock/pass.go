@@ -1,0 +1,216 @@
+package rlock
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-rlock/rlock/lua"
+)
+
+// A transfer is one release of a lock under way: to whom it may go, and what came of it.
+type transfer struct {
+	lua.Passing
+
+	room   *room
+	next   *waiter // of this process, claimed for the lock; nil: none
+	inside bool    // next has the lock in any case
+	done   bool
+
+	sent time.Time
+	got  lua.Passed
+}
+
+// passOn gives away a lock of which the tenure has the last hold, or a grant that
+// nobody wants. The caller has the tenure's turn. Uncertain says that a copy of an
+// earlier release may have run.
+func (t *tenure) passOn(ctx context.Context, uncertain *bool) (lua.Status, error) {
+	c := t.client
+	if !c.handsOver() {
+		return t.publish(ctx, uncertain)
+	}
+	x := t.room.transferFrom(t)
+	if !x.inside {
+		t.room.expectRelease()
+	}
+	open, f := c.insist(ctx, func(ctx context.Context) error { return x.run(ctx, c) })
+	if open {
+		c.retire(t)
+		*uncertain = true
+	}
+	x.done = f == nil && x.got.Status == lua.Done
+	if !x.inside && (!x.done || x.got.Successor != lua.Nobody || x.got.Unheard) {
+		t.room.unexpected()
+	}
+	if x.done && x.got.Unheard {
+		c.warnUnheard(t.room.names.lock)
+	}
+	if x.done || f == nil && x.got.Status == lua.NotOwner && *uncertain {
+		t.ended()
+	}
+	x.settle() //nolint:contextcheck // the next hold has the values of its own context
+	switch {
+	case f == nil:
+		return x.got.Status, nil
+	case !noPermission(f):
+		return 0, f
+	}
+	// Perhaps an ACL refuses no more than what handing over needs.
+	status, err := t.publish(ctx, uncertain)
+	if err == nil {
+		c.stopHandingOver(f)
+	}
+	return status, err
+}
+
+// passing returns how this lock is passed on, by nobody yet.
+func (r *room) passing() lua.Passing {
+	return lua.Passing{
+		Key: r.names.lock, Queue: r.names.queue, Tail: r.names.tail, Most: r.client.turns, Behind: -1,
+	}
+}
+
+// transferFrom claims the waiter in front, if it can be handed the lock.
+func (r *room) transferFrom(t *tenure) *transfer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x := &transfer{Passing: r.passing(), room: r, next: r.claimLocked(t)}
+	x.Owner, x.Run, x.Behind, x.Stale = t.field, r.line.run, r.line.behind, r.line.ticket
+	r.line.ticket = ""
+	if x.next != nil {
+		x.Neighbour, x.Lease = x.next.tenure.field, x.next.tenure.leaseFor(x.next.request)
+		if r.line.open {
+			x.Ticket, _ = r.ticketLocked(x.next)
+		}
+		x.inside = x.Stale == "" && r.line.local < r.client.localTurns && r.line.run < r.client.turns
+	}
+	return x
+}
+
+// claimLocked returns the waiter in front, with its tenure's turn, if it can be handed
+// the lock; or nil.
+func (r *room) claimLocked(from *tenure) *waiter {
+	w := r.front()
+	if w == nil || w.tenure == from || w.claimed || w.handed != nil || w.served != nil ||
+		w.ctx.Err() != nil || len(w.tenure.holds) > 0 || w.tenure.retired.Load() {
+		return nil
+	}
+	select {
+	case w.tenure.turn <- struct{}{}:
+		w.claimed = true
+		w.tenure.fresh = false
+		r.client.retain(w.tenure)
+		return w
+	default:
+		return nil // it is trying
+	}
+}
+
+// run runs the script of a transfer.
+func (x *transfer) run(ctx context.Context, c *Client) (err error) {
+	x.sent = time.Now()
+	if x.inside {
+		x.got.Successor = lua.Neighbour
+		x.got.Released, err = lua.HandOver(ctx, c.rdb, x.Key, x.Owner, x.Neighbour, x.Lease)
+		return err
+	}
+	x.got, err = lua.Pass(ctx, c.rdb, x.Passing)
+	return err
+}
+
+// settle goes on after a transfer: with the waiter that was claimed for the lock, and
+// with the watch over a grant to another process.
+func (x *transfer) settle() {
+	x.note()
+	switch {
+	case x.next == nil:
+	case x.done && x.got.Successor == lua.Neighbour:
+		t := x.next.tenure
+		x.next.handOver(t.grant(context.WithoutCancel(x.next.ctx), x.next.request, 1, x.sent, x.Lease).hold)
+	default:
+		x.next.unclaim()
+	}
+}
+
+// note notes in the room what a transfer means for the next ones.
+func (x *transfer) note() {
+	r := x.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line := &r.line
+	switch {
+	case x.done && x.got.Successor == lua.Neighbour:
+		if x.Run >= x.Most { // nobody waits for a public release
+			line.run = 0
+		}
+		if !x.inside { // no other process waits
+			line.local = 0
+		}
+		line.run++
+		line.local++
+		line.ticket = ""
+	case x.done && x.got.Successor == lua.Stranger:
+		r.client.anchored(anchor{sent: x.sent, server: x.got.Time})
+		line.run, line.local = 0, 0
+		line.ticket = x.Ticket
+		r.untilLocked(time.Now().Add(x.got.First + 2*heirDelay))
+		r.mindLocked(x.got.First)
+	default:
+		line.run++
+		if x.Run >= x.Most { // it was left to those who do not know about tickets
+			line.run = 0
+		}
+		line.local = 0
+		line.ticket = x.Ticket // it may be there
+		if !x.done || !r.activeLocked() {
+			r.dueLocked()
+		}
+	}
+}
+
+// handOver gives a claimed waiter its hold, or gives the hold back if the waiter has
+// left. It ends the claim.
+func (w *waiter) handOver(h *Hold) {
+	r := w.room
+	r.mu.Lock()
+	w.claimed = false
+	gone := w.gone
+	if !gone {
+		w.handed = h
+		if h == nil {
+			w.again = true
+		}
+		w.wake()
+	}
+	r.mu.Unlock()
+	if gone && h != nil {
+		w.tenure.undo(context.WithoutCancel(w.ctx), h)
+	}
+	w.tenure.give()
+	r.client.leave(w.tenure) // the claim's
+}
+
+// unclaim lets a waiter go on as before.
+func (w *waiter) unclaim() {
+	r := w.room
+	r.mu.Lock()
+	w.claimed = false
+	var after func()
+	if w.gone {
+		after = w.withdrawLocked()
+	}
+	w.wake()
+	r.mu.Unlock()
+	w.tenure.give()
+	if after != nil {
+		after()
+	}
+	r.client.leave(w.tenure) // the claim's
+}
+
+// ended ends all holds of a tenure as given back.
+func (t *tenure) ended() {
+	t.room.mu.Lock()
+	ending := t.endLocked(nil, t.holds)
+	t.room.mu.Unlock()
+	t.settle(ending)
+}

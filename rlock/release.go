@@ -1,0 +1,190 @@
+package rlock
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-rlock/rlock/lua"
+)
+
+// leave gives back one hold. If it cannot, because of a fault that may go away, it goes
+// on trying apart from its caller until the hold ends by itself.
+func (t *tenure) leave(ctx context.Context, h *Hold) error {
+	err := t.inTurn(ctx, h)
+	if passing(err) && !h.pursued.Swap(true) {
+		t.client.start(t, nil, func() { t.pursue(context.WithoutCancel(ctx), h) })
+	}
+	return err
+}
+
+func (t *tenure) pursue(ctx context.Context, h *Hold) {
+	const first, longest = 50 * time.Millisecond, time.Second
+	for delay := first; pause(t.client.closing, delay) && !h.check(false); delay = min(2*delay, longest) {
+		if err := t.inTurn(ctx, h); !passing(err) {
+			return
+		}
+	}
+}
+
+// inTurn releases a hold when the tenure's turn has come.
+func (t *tenure) inTurn(ctx context.Context, h *Hold) error {
+	t.take()
+	defer t.give()
+	return t.release(ctx, h)
+}
+
+// release gives back one hold, and with it all that somebody tried to give back in
+// vain before. The caller has the tenure's turn.
+func (t *tenure) release(ctx context.Context, h *Hold) error {
+	t.room.mu.Lock()
+	if h.ended {
+		t.room.mu.Unlock()
+		return h.err
+	}
+	h.leaving = true
+	rest := len(t.standingLocked())
+	leaving := t.leavingLocked()
+	lease := minDuration
+	if rest > 0 {
+		lease = t.remainingLocked(time.Now())
+	}
+	watch := t.watch
+	t.room.mu.Unlock()
+
+	watch.Pause()
+	var err error
+	if rest > 0 {
+		err = t.reduce(ctx, h, leaving, rest, lease)
+	} else {
+		err = t.vacate(ctx, h)
+	}
+	if err != nil || rest > 0 {
+		watch.Resume()
+	}
+	return err
+}
+
+// reduce gives back some of the holds, h among them, and keeps the rest.
+func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int, lease time.Duration) error {
+	c := t.client
+	var got lua.Released
+	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
+		got, err = lua.Reduce(ctx, c.rdb, t.room.names.lock, t.field, rest, lease)
+		return err
+	})
+	if open {
+		t.blur(rest)
+	}
+	if f != nil {
+		return f
+	}
+	switch got.Status {
+	case lua.Done:
+		t.room.mu.Lock()
+		t.countLocked(rest)
+		ending := t.endLocked(nil, leaving)
+		t.room.mu.Unlock()
+		t.settle(ending)
+		return nil
+	case lua.NotOwner:
+		t.lose(Removed)
+		return h.lost()
+	case lua.OtherKind:
+		return errOtherKind
+	default:
+		return fmt.Errorf("reduce script returned status %d", got.Status)
+	}
+}
+
+// vacate gives back the last hold.
+func (t *tenure) vacate(ctx context.Context, h *Hold) error {
+	status, err := t.passOn(ctx, &h.uncertain)
+	switch {
+	case err != nil:
+		return err
+	case status == lua.Done, status == lua.NotOwner && h.uncertain:
+		return nil
+	case status == lua.NotOwner:
+		t.lose(Removed)
+		return h.lost()
+	case status == lua.OtherKind:
+		return errOtherKind
+	default:
+		return fmt.Errorf("release script returned status %d", status)
+	}
+}
+
+// give away a lock in public.
+func (t *tenure) publish(ctx context.Context, uncertain *bool) (lua.Status, error) {
+	c := t.client
+	var got lua.Released
+	t.room.expectRelease()
+	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
+		got, err = lua.Release(ctx, c.rdb, t.room.names.lock, t.field, t.room.names.channel)
+		return err
+	})
+	if open {
+		c.retire(t)
+		*uncertain = true
+	}
+	if f != nil || got.Status != lua.Done || got.Unheard {
+		t.room.unexpected()
+	}
+	if f != nil {
+		return 0, f
+	}
+	if got.Unheard {
+		c.warnUnheard(t.room.names.lock)
+	}
+	if got.Status == lua.Done || got.Status == lua.NotOwner && *uncertain {
+		t.ended()
+	}
+	return got.Status, nil
+}
+
+// leavingLocked returns the holds that somebody has tried to give back.
+func (t *tenure) leavingLocked() []*Hold {
+	var leaving []*Hold
+	for _, h := range t.holds {
+		if h.leaving {
+			leaving = append(leaving, h)
+		}
+	}
+	return leaving
+}
+
+// remainingLocked returns the longest lease among the holds that stay.
+func (t *tenure) remainingLocked(now time.Time) time.Duration {
+	longest := minDuration
+	for _, h := range t.standingLocked() {
+		longest = max(longest, h.due(now))
+	}
+	return longest
+}
+
+// surrender gives the lock back when the client is closed, whose holds have ended.
+func (t *tenure) surrender(ctx context.Context) error {
+	t.take()
+	defer t.give()
+	return t.room.surrender(ctx, t.field)
+}
+
+// surrender gives the lock back in the name of an owner.
+func (r *room) surrender(ctx context.Context, field string) error {
+	c := r.client
+	_, f := c.insist(ctx, func(ctx context.Context) error {
+		if !c.handsOver() {
+			_, err := lua.Release(ctx, c.rdb, r.names.lock, field, r.names.channel)
+			return err
+		}
+		p := r.passing()
+		p.Owner = field
+		_, err := lua.Pass(ctx, c.rdb, p)
+		return err
+	})
+	if f != nil {
+		return f
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package rlock
+
+import (
+	"container/list"
+	"context"
+	"time"
+)
+
+// A waiter is one goroutine in a room.
+type waiter struct {
+	room    *room
+	tenure  *tenure
+	ctx     context.Context // of its Lock
+	request request
+	place   *list.Element
+	began   time.Time
+	nudge   chan struct{} // one slot: look again
+	timer   *time.Timer
+
+	// What follows is protected by room.mu.
+
+	again   bool   // try, wherever in the queue: the owner got the lock elsewhere
+	attempt uint64 // of the ticket that was left for it; 0: none
+	served  *grant // the answer to that ticket
+	claimed bool   // a release under way may hand the lock to it
+	gone    bool   // it left meanwhile
+	handed  *Hold  // it was handed the lock
+}
+
+// join adds a waiter, at the end.
+func (r *room) join(a *acquisition) *waiter {
+	now := time.Now()
+	w := &waiter{
+		room: r, tenure: a.tenure, ctx: a.ctx, request: a.request,
+		began: now, nudge: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
+	}
+	r.mu.Lock()
+	w.place = r.queue.PushBack(w)
+	w.tenure.waiting++
+	if r.linger != nil {
+		r.linger.Stop()
+	}
+	listen := !r.joined
+	r.joined = true
+	r.mu.Unlock()
+	if listen {
+		r.listen()
+	}
+	return w
+}
+
+// knows tells a new waiter what its attempt has found, and what was known before:
+// whatever was heard since may be the very release that is being waited for.
+func (w *waiter) knows(before glance, ttl time.Duration) {
+	r := w.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.takenLocked(ttl)
+	if r.front() == w { // else whoever is in front heard it
+		alone := r.line.open && len(r.holders) == 0 // and wants a ticket
+		r.due = r.activeLocked() && (alone || before != glance{active: true, heard: r.heard})
+	}
+}
+
+// knowsNothing tells a new waiter that it shall find out for itself, if it is in front.
+func (w *waiter) knowsNothing() {
+	r := w.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.front() == w {
+		r.due = true
+	}
+}
+
+// leave removes a waiter. Whoever is in front then goes on with what is known.
+func (w *waiter) leave() {
+	r := w.room
+	w.timer.Stop()
+	r.mu.Lock()
+	r.queue.Remove(w.place)
+	w.tenure.waiting--
+	after := w.abandonLocked()
+	if r.queue.Len() > 0 {
+		r.nudgeLocked()
+	} else if r.linger == nil {
+		r.linger = time.AfterFunc(linger, r.quit)
+	} else {
+		r.linger.Reset(linger)
+	}
+	r.mu.Unlock()
+	if after != nil {
+		after()
+	}
+}
+
+func (w *waiter) wake() {
+	select {
+	case w.nudge <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// move makes the waiter wait on behalf of another tenure of the same owner.
+func (w *waiter) move(t *tenure) {
+	w.room.mu.Lock()
+	defer w.room.mu.Unlock()
+	w.tenure.waiting--
+	w.tenure = t
+	w.tenure.waiting++
+}
+
+// await blocks until the waiter shall try or has been served, and returns nil; or
+// returns why it shall not: errWaited at the deadline, the error of ctx, ErrClosed, or
+// the fault that has interrupted the channels for longer than the grace period.
+func (w *waiter) await(ctx context.Context, deadline time.Time) error {
+	c := w.room.client
+	for {
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		if c.isClosing() {
+			return ErrClosed
+		}
+		now := time.Now()
+		try, next, err := w.look(now)
+		if try || err != nil {
+			return err
+		}
+		if !deadline.IsZero() && !now.Before(deadline) {
+			return errWaited
+		}
+		if next.IsZero() || (!deadline.IsZero() && deadline.Before(next)) {
+			next = deadline
+		}
+		var alarm <-chan time.Time
+		if !next.IsZero() {
+			w.timer.Reset(next.Sub(now))
+			alarm = w.timer.C
+		}
+		select {
+		case <-w.nudge:
+		case <-alarm:
+		case <-c.closing:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look reports whether the waiter shall go on now, else when it shall look again
+// (zero: when it is nudged), or that waiting is of no use.
+func (w *waiter) look(now time.Time) (proceed bool, next time.Time, err error) {
+	r := w.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.again || w.handed != nil || w.served != nil {
+		w.again = false
+		return true, next, nil
+	}
+	if r.front() == w && !w.claimed {
+		if r.due && r.after.After(now) {
+			next = r.after
+		} else if r.due || !r.until.IsZero() && !now.Before(r.until) {
+			r.due = false
+			r.until = time.Time{}
+			return true, next, nil
+		} else {
+			next = r.until
+		}
+	}
+	if r.fault != nil {
+		end := r.since.Add(r.client.gracePeriod)
+		if w.began.After(r.since) {
+			end = w.began.Add(r.client.gracePeriod)
+		}
+		if !now.Before(end) {
+			return false, next, classify(r.fault)
+		}
+		if next.IsZero() || end.Before(next) {
+			next = end
+		}
+	}
+	return false, next, nil
+}
