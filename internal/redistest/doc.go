@@ -11,6 +11,6 @@
 // else redis-server, else valkey-server. When there is none, tests fail with a
 // sentence that says what to install; they never skip.
 //
-// A Proxy stands between a client and a server and delays, cuts and refuses
-// connections.
+// A Proxy stands between a client and a server, delays, cuts and refuses
+// connections, and loses messages.
 package redistest

@@ -35,6 +35,7 @@ type Proxy struct {
 	closed bool
 	links  map[*link]struct{}
 	rules  []*rule
+	drop   func(message []byte) bool // nil: nothing
 }
 
 // NewProxy starts a proxy before the server at the address target, on a loopback
@@ -284,6 +285,9 @@ func (l *link) readReplies() {
 		if rule := l.answered(reply); rule != nil {
 			l.toClient.push(parcel{due: l.proxy.due(), last: true, rule: rule})
 			return
+		}
+		if l.proxy.drops(reply) {
+			continue
 		}
 		l.toClient.push(parcel{bytes: reply, due: l.proxy.due()})
 	}
