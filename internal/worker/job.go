@@ -58,19 +58,31 @@ type Job struct {
 	// Faulty makes Count go on after a fault of the server or a lost hold, and
 	// nobody watch: a server that forgets frees a lock under its holder.
 	Faulty bool
+
+	// Task is what a duty that another package brings along needs to know besides.
+	Task json.RawMessage
+}
+
+// A Role is a duty that another package brings along.
+type Role struct {
+	Duty Duty
+	// Play does the job with the client, which is not Play's to close. In is what the
+	// parent tells; say tells the parent one line.
+	Play func(job Job, client *rlock.Client, in *bufio.Reader, say func(format string, args ...any)) error
 }
 
 // CounterKey returns the key of the counter for a name.
 func CounterKey(name string) string { return name + ":counter" }
 
 // Main does the job of this process and exits if the process is a worker; else it
-// returns. It is the first thing in the TestMain of tests that call Start.
-func Main() {
+// returns. It is the first thing in the TestMain of tests that call Start. Besides the
+// duties of this package it knows the roles.
+func Main(roles ...Role) {
 	text, ok := os.LookupEnv(variable)
 	if !ok {
 		return
 	}
-	if err := work(text); err != nil {
+	if err := work(text, roles); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -88,7 +100,7 @@ type worker struct {
 	out io.Writer
 }
 
-func work(text string) (err error) {
+func work(text string, roles []Role) (err error) {
 	w := &worker{in: bufio.NewReader(os.Stdin), out: os.Stdout}
 	if err := json.Unmarshal([]byte(text), &w.Job); err != nil {
 		return fmt.Errorf("worker: the job in %s: %w", variable, err)
@@ -110,6 +122,11 @@ func work(text string) (err error) {
 		return w.obey()
 	case Count:
 		return w.count()
+	}
+	for _, role := range roles {
+		if role.Duty == w.Duty {
+			return role.Play(w.Job, w.client, w.in, w.say)
+		}
 	}
 	return fmt.Errorf("worker: there is no duty %q", w.Duty)
 }

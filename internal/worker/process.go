@@ -138,10 +138,13 @@ func (p *Process) Tally(tb testing.TB) Tally {
 // Signal sends a signal.
 func (p *Process) Signal(tb testing.TB, signal os.Signal) {
 	tb.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil {
+	if err := p.Send(signal); err != nil {
 		tb.Fatalf("worker: send %v to process %d: %v", signal, p.Pid(), err)
 	}
 }
+
+// Send is Signal for goroutines other than the test's.
+func (p *Process) Send(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
 
 // Kill ends the process with SIGKILL and returns when it is gone, also from the
 // system's list.
