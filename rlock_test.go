@@ -141,6 +141,92 @@ func TestKilledWaiterDisturbsNobody(t *testing.T) {
 	assert.Zero(t, exists(t, server, name))
 }
 
+// A frozen process still listens, so that the lock is granted to it. Those behind it have
+// timers for the lease of the first holder, which is far longer than the grant's.
+func TestFrozenWaiterCostsTheOthersItsFirstLeaseOnly(t *testing.T) {
+	t.Parallel()
+	for kind, c := range map[string]struct {
+		frozen int
+		after  func(granter *worker.Process)
+	}{
+		"One":            {frozen: 1, after: func(*worker.Process) {}},
+		"Two":            {frozen: 2, after: func(*worker.Process) {}},
+		"AndGranterDies": {frozen: 1, after: (*worker.Process).Kill},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			job := worker.Job{Name: name}
+			holder := obedient(t, job)
+			held(t, holder.Ask(t, "lock "+name))
+			line := queue(t, name, c.frozen+2, job)
+			for _, p := range line[:c.frozen] {
+				p.Freeze(t)
+			}
+			began := time.Now()
+			assert.Equal(t, "nil", holder.Ask(t, "unlock"))
+			c.after(holder)
+			next, last := line[c.frozen], line[c.frozen+1]
+			held(t, next.Hear(t))
+			took := time.Since(began)
+			require.Equal(t, "nil", next.Ask(t, "enter"))
+			least := time.Duration(c.frozen) * 3 * time.Second
+			assert.GreaterOrEqual(t, took, least-100*time.Millisecond, "nobody has the lock before the frozen one's lease ends")
+			assert.Less(t, took, least+time.Second)
+
+			for i, p := range line[:c.frozen] { // they queue again
+				p.Signal(t, syscall.SIGCONT)
+				eventually(t, "it queues", func() bool { return queued(t, name) == int64(1+i+1) })
+			}
+			require.Equal(t, "nil", next.Ask(t, "leave"))
+			assert.Equal(t, "nil", next.Ask(t, "unlock"))
+			for _, p := range append([]*worker.Process{last}, line[:c.frozen]...) {
+				held(t, p.Hear(t))
+				require.Equal(t, "nil", p.Ask(t, "enter"))
+				require.Equal(t, "nil", p.Ask(t, "leave"))
+				assert.Equal(t, "nil", p.Ask(t, "unlock"))
+			}
+			assert.Zero(t, exists(t, server, name))
+		})
+	}
+}
+
+func TestKilledWaitersAreSkippedAtOnce(t *testing.T) {
+	t.Parallel()
+	name := fresh(t)
+	job := worker.Job{Name: name}
+	holder := obedient(t, job)
+	held(t, holder.Ask(t, "lock "+name))
+	line := queue(t, name, 4, job)
+	for _, p := range line[:3] {
+		p.Kill()
+	}
+	began := time.Now()
+	assert.Equal(t, "nil", holder.Ask(t, "unlock"))
+	held(t, line[3].Hear(t))
+	assert.Less(t, time.Since(began), time.Second)
+	assert.Equal(t, "nil", line[3].Ask(t, "unlock"))
+}
+
+// queue starts n processes that wait for the lock, in this order.
+func queue(t *testing.T, name string, n int, job worker.Job) []*worker.Process {
+	t.Helper()
+	var line []*worker.Process
+	for range n {
+		p := obedient(t, job)
+		p.Tell(t, "lock "+name)
+		line = append(line, p)
+		eventually(t, "it queues", func() bool { return queued(t, name) == int64(len(line)) })
+	}
+	return line
+}
+
+// queued returns how many processes have left a ticket for the lock.
+func queued(t *testing.T, name string) any {
+	t.Helper()
+	return server.Do(t, "LLEN", "rlock_queue:{"+name+"}")
+}
+
 func TestTerminatedProcessThatClosesLeavesNothingLocked(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

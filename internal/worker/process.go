@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -145,6 +146,17 @@ func (p *Process) Signal(tb testing.TB, signal os.Signal) {
 
 // Send is Signal for goroutines other than the test's.
 func (p *Process) Send(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+
+// Freeze stops the process with SIGSTOP and returns when none of its threads runs any
+// more, which is later than when the signal is sent.
+func (p *Process) Freeze(tb testing.TB) {
+	tb.Helper()
+	p.Signal(tb, syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.Pid(), &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		tb.Fatalf("worker: process %d did not stop: %v", p.Pid(), err)
+	}
+}
 
 // Kill ends the process with SIGKILL and returns when it is gone, also from the
 // system's list.
