@@ -29,15 +29,23 @@ func TestMain(m *testing.M) {
 
 func TestProcessesExcludeEachOther(t *testing.T) {
 	t.Parallel()
-	name := fresh(t)
-	job := worker.Job{Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 4, Rounds: 60}
 	const processes = 4
-	total := finish(t, start(t, processes, job))
+	for kind, public := range map[string]int{"HandOver": 0, "Public": processes, "Both": processes / 2} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			job := worker.Job{Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 4, Rounds: 60}
+			crew := start(t, processes-public, job)
+			job.Public = true
+			crew = append(crew, start(t, public, job)...)
+			total := finish(t, crew)
 
-	assert.Equal(t, processes*job.Goroutines*job.Rounds, total.Acquired+total.Skipped)
-	assert.Equal(t, total.Acquired, counter(t, name))
-	assert.Zero(t, total.Lost+total.Faults)
-	assert.Zero(t, exists(t, server, name), "the lock is free in the end")
+			assert.Equal(t, processes*job.Goroutines*job.Rounds, total.Acquired+total.Skipped)
+			assert.Equal(t, total.Acquired, counter(t, name))
+			assert.Zero(t, total.Lost+total.Faults)
+			assert.Zero(t, exists(t, server, name), "the lock is free in the end")
+		})
+	}
 }
 
 func TestWitnessSeesTwoAtOnce(t *testing.T) {

@@ -48,6 +48,8 @@ type Job struct {
 	// WatchdogTimeout and GracePeriod are those of the library if they are zero.
 	WatchdogTimeout time.Duration
 	GracePeriod     time.Duration
+	// Public makes the process release its locks in public instead of handing them over.
+	Public bool
 
 	// Goroutines is how many of them count, each Rounds times; with 0 rounds until
 	// the parent calls Process.Finish.
@@ -146,6 +148,9 @@ func (w *worker) open() (err error) {
 	}
 	if w.GracePeriod != 0 {
 		options = append(options, rlock.WithGracePeriod(w.GracePeriod))
+	}
+	if w.Public {
+		options = append(options, rlock.WithHandover(false))
 	}
 	w.client, err = rlock.New(w.rdb, options...)
 	return err
