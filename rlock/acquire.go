@@ -128,6 +128,9 @@ func (a *acquisition) served(w *waiter) (outcome, bool) {
 	switch {
 	case h != nil:
 		return outcome{hold: h}, true
+	case g != nil && a.tenure.retired.Load(): // this name is not used any more
+		r.client.forward(r, g.owner)
+		return outcome{}, false
 	case g != nil:
 		return a.accept(g)
 	default:

@@ -120,9 +120,9 @@ func (e *ear) Interrupted(err error) {
 		if !e.open {
 			e.open = true
 			r.deaf--
-		}
-		if r.deaf == 0 {
-			r.dueLocked()
+			if r.deaf == 0 {
+				r.dueLocked()
+			}
 		}
 		return
 	}

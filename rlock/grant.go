@@ -52,7 +52,7 @@ func (a *acquisition) accept(g *grant) (outcome, bool) {
 	defer t.give()
 	now := time.Now()
 	since := c.earliest(g.at, now)
-	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 || t.retired.Load() {
+	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 {
 		return outcome{}, false
 	}
 	t.room.mu.Lock()
