@@ -23,6 +23,8 @@ const (
 	Gone Status = 2
 	// OtherKind means that the owner's field is part of a read-write lock.
 	OtherKind Status = 3
+	// Queued means that processes have left tickets for the lock.
+	Queued Status = 4
 )
 
 // Free is the time to live that a script reports for a lock that nobody has.
@@ -78,6 +80,8 @@ var (
 	acquireSource string
 	//go:embed release.lua
 	releaseSource string
+	//go:embed release_alone.lua
+	releaseAloneSource string
 	//go:embed reduce.lua
 	reduceSource string
 	//go:embed renew.lua
@@ -97,6 +101,7 @@ var (
 
 	acquireScript      = rueidis.NewLuaScript(acquireSource)
 	releaseScript      = rueidis.NewLuaScript(releaseSource)
+	releaseAloneScript = rueidis.NewLuaScript(releaseAloneSource)
 	reduceScript       = rueidis.NewLuaScript(reduceSource)
 	renewScript        = rueidis.NewLuaScript(renewSource)
 	forceReleaseScript = rueidis.NewLuaScript(forceReleaseSource)
@@ -192,7 +197,7 @@ func Ticket(owner string, attempt uint64, lease time.Duration) string {
 
 // Released is what [Release], [Reduce] or [ForceRelease] found and did.
 type Released struct {
-	// Status is Done, NotOwner or OtherKind.
+	// Status is Done, NotOwner, OtherKind, or, from ReleaseAlone, Queued.
 	Status Status
 	// TTL is the remaining time to live of somebody else's lock, Free or Forever,
 	// if Status is NotOwner.
@@ -205,6 +210,11 @@ type Released struct {
 // Release deletes the lock at key if owner has it, and publishes that on channel.
 func Release(ctx context.Context, client rueidis.Client, key, owner, channel string) (Released, error) {
 	return released(releaseScript.Exec(ctx, client, []string{key}, []string{owner, channel}))
+}
+
+// ReleaseAlone is Release if there is no ticket in the queue, else it changes nothing.
+func ReleaseAlone(ctx context.Context, client rueidis.Client, key, queue, owner, channel string) (Released, error) {
+	return released(releaseAloneScript.Exec(ctx, client, []string{key, queue}, []string{owner, channel}))
 }
 
 // Reduce sets the number of the owner's holds on the lock at key, at least 1, and

@@ -35,11 +35,12 @@ var cuts = map[string]func(proxy *redistest.Proxy, match func([]byte) bool) <-ch
 }
 
 // running returns a match for requests that run the script, which the server knows
-// already, on the lock. Handing over, the last hold is given back by another script.
+// already, on the lock. Handing over, the last hold is given back by another script where
+// nobody of the client waits.
 func running(t *testing.T, script, name string) func(request []byte) bool {
 	t.Helper()
 	if script == "release" && handover {
-		script = "pass"
+		script = "release_alone"
 	}
 	source, err := os.ReadFile("../lua/" + script + ".lua")
 	require.NoError(t, err)

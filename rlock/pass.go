@@ -20,14 +20,9 @@ type transfer struct {
 	got  lua.Passed
 }
 
-// passOn gives away a lock of which the tenure has the last hold, or a grant that
-// nobody wants. The caller has the tenure's turn. Uncertain says that a copy of an
-// earlier release may have run.
-func (t *tenure) passOn(ctx context.Context, uncertain *bool) (lua.Status, error) {
+// transfer gives away a lock of which the tenure has the last hold, to the next in line.
+func (t *tenure) transfer(ctx context.Context, uncertain *bool) (lua.Status, error) {
 	c := t.client
-	if !c.handsOver() {
-		return t.publish(ctx, uncertain)
-	}
 	x := t.room.transferFrom(t)
 	if !x.inside {
 		t.room.expectRelease()
@@ -48,18 +43,10 @@ func (t *tenure) passOn(ctx context.Context, uncertain *bool) (lua.Status, error
 		t.ended()
 	}
 	x.settle() //nolint:contextcheck // the next hold has the values of its own context
-	switch {
-	case f == nil:
-		return x.got.Status, nil
-	case !noPermission(f):
+	if f != nil {
 		return 0, f
 	}
-	// Perhaps an ACL refuses no more than what handing over needs.
-	status, err := t.publish(ctx, uncertain)
-	if err == nil {
-		c.stopHandingOver(f)
-	}
-	return status, err
+	return x.got.Status, nil
 }
 
 // passing returns how this lock is passed on, by nobody yet.

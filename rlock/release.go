@@ -115,13 +115,44 @@ func (t *tenure) vacate(ctx context.Context, h *Hold) error {
 	}
 }
 
-// give away a lock in public.
-func (t *tenure) publish(ctx context.Context, uncertain *bool) (lua.Status, error) {
+// passOn gives away a lock of which the tenure has the last hold, or a grant that
+// nobody wants: to the next in line, or in public. The caller has the tenure's turn.
+// Uncertain says that a copy of an earlier release may have run.
+func (t *tenure) passOn(ctx context.Context, uncertain *bool) (lua.Status, error) {
+	c, names := t.client, t.room.names
+	public := func(ctx context.Context) (lua.Released, error) {
+		return lua.Release(ctx, c.rdb, names.lock, t.field, names.channel)
+	}
+	if !c.handsOver() {
+		return t.publish(ctx, uncertain, public)
+	}
+	status, refusal := lua.Queued, error(nil)
+	if !t.room.contended() {
+		status, refusal = t.publish(ctx, uncertain, func(ctx context.Context) (lua.Released, error) {
+			return lua.ReleaseAlone(ctx, c.rdb, names.lock, names.queue, t.field, names.channel)
+		})
+	}
+	if status == lua.Queued && refusal == nil {
+		status, refusal = t.transfer(ctx, uncertain)
+	}
+	if !noPermission(refusal) {
+		return status, refusal
+	}
+	// Perhaps an ACL refuses no more than what handing over needs.
+	status, err := t.publish(ctx, uncertain, public)
+	if err == nil {
+		c.stopHandingOver(refusal)
+	}
+	return status, err
+}
+
+// publish gives away a lock in public, with a script that does so.
+func (t *tenure) publish(ctx context.Context, uncertain *bool, release func(context.Context) (lua.Released, error)) (lua.Status, error) {
 	c := t.client
 	var got lua.Released
 	t.room.expectRelease()
 	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		got, err = lua.Release(ctx, c.rdb, t.room.names.lock, t.field, t.room.names.channel)
+		got, err = release(ctx)
 		return err
 	})
 	if open {

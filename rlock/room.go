@@ -55,6 +55,13 @@ func (r *room) glance() glance {
 	return glance{active: r.activeLocked(), heard: r.heard}
 }
 
+// contended reports whether somebody of this process waits, or did until just now.
+func (r *room) contended() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.joined
+}
+
 // crowded reports whether a caller shall not try before it waits: because others of
 // this process wait already, or because its first try can leave a ticket.
 func (r *room) crowded() bool {
