@@ -1,0 +1,178 @@
+//go:build unix
+
+package history
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-rlock/rlock/internal/worker"
+)
+
+func TestMain(m *testing.M) {
+	worker.Main(Role)
+	goleak.VerifyTestMain(m)
+}
+
+// number returns the value of an environment variable, or the default.
+func number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text, ok := os.LookupEnv(variable)
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	require.NoError(t, err, variable)
+	return n
+}
+
+// The number of operations in all is that of RLOCK_HISTORY_OPERATIONS.
+func TestHistoriesAreLinearizable(t *testing.T) {
+	total := int(number(t, "RLOCK_HISTORY_OPERATIONS", 102_000)) //nolint:gosec // it is small
+	crews := []struct {
+		name   string
+		public []bool
+	}{
+		{"HandingOver", []bool{false}},
+		{"InPublic", []bool{true}},
+		{"Mixed", []bool{false, true, false}},
+	}
+	weathers := []struct {
+		name   string
+		part   int // of the total, in percent
+		faults func(testing.TB, *faults, []member, uint64)
+	}{
+		{"Calm", 40, nil},
+		{"Storm", 60, storm},
+	}
+	var (
+		mu    sync.Mutex // protects kinds
+		kinds = map[string]bool{}
+	)
+	t.Run("Crew", func(t *testing.T) {
+		for _, crew := range crews {
+			t.Run(crew.name, func(t *testing.T) {
+				t.Parallel() // they wait more than they work
+				for _, weather := range weathers {
+					t.Run(weather.name, func(t *testing.T) {
+						least := total * weather.part / 100 / len(crews)
+						records := gate(least, crew.public, weather.faults).run(t)
+						report(t, records)
+						require.GreaterOrEqual(t, len(records), least)
+						judge(t, records)
+						if weather.faults == nil {
+							assertUndisturbed(t, records)
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						maps.Copy(kinds, disturbances(records))
+					})
+				}
+			})
+		}
+	})
+	assert.Len(t, kinds, 11, "every kind of fault came about")
+}
+
+// disturbances returns the kinds of faults that came about.
+func disturbances(records []Record) map[string]bool {
+	kinds := map[string]bool{}
+	for _, r := range records {
+		if r.Op == Disturb {
+			kinds[r.Note] = true
+		}
+	}
+	return kinds
+}
+
+// gate returns the trial of three processes that record at least so many operations.
+func gate(least int, public []bool, faults func(testing.TB, *faults, []member, uint64)) trial {
+	const processes = 3
+	return trial{
+		processes:  processes,
+		operations: least/processes + 1,
+		owners:     12,
+		timeouts:   []time.Duration{time.Second, 2 * time.Second, 8 * time.Second},
+		public:     public,
+		names:      names(16, "lock"),
+		patient:    names(8, "patient"),
+		long:       "long",
+		linger:     4 * time.Second, // more than the first lease of a granted lock
+		faults:     faults,
+	}
+}
+
+// names returns as many names of locks.
+func names(n int, prefix string) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint(prefix, i))
+	}
+	return all
+}
+
+// judge requires that nothing is wrong with a history, and keeps it if something is.
+func judge(t *testing.T, records []Record) {
+	t.Helper()
+	overlaps, err := Overlaps(records), Check(records)
+	if len(overlaps) == 0 && err == nil {
+		return
+	}
+	t.Errorf("the history is kept in %s", keep(t, records))
+	assert.Empty(t, overlaps)
+	assert.NoError(t, err)
+}
+
+// keep writes records to a file that stays when the test is over, and returns its name.
+func keep(t *testing.T, records []Record) string {
+	t.Helper()
+	f, err := os.CreateTemp("", "history-") //nolint:usetesting // it is to stay
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	s, err := newScribe(f.Name())
+	require.NoError(t, err)
+	for _, r := range records {
+		s.write(r)
+	}
+	require.NoError(t, s.close())
+	return f.Name()
+}
+
+// assertUndisturbed requires that nobody was told of a fault, except that a very short
+// lease was too short.
+func assertUndisturbed(t *testing.T, records []Record) {
+	t.Helper()
+	for _, r := range records {
+		if r.Result == Fault {
+			assert.Contains(t, r.Note, "shorter than the round trip")
+		}
+	}
+}
+
+// report logs what there is in a history.
+func report(t *testing.T, records []Record) {
+	t.Helper()
+	counts := map[string]int{}
+	for _, r := range records {
+		if r.Op == Disturb {
+			counts[r.Note]++
+			continue
+		}
+		counts[fmt.Sprintf("%s: %s", r.Op, r.Result)]++
+	}
+	var lines []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		lines = append(lines, fmt.Sprintf("%7d %s", counts[what], what))
+	}
+	t.Logf("%d records\n%s", len(records), strings.Join(lines, "\n"))
+}
