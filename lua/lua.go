@@ -278,9 +278,13 @@ type Passing struct {
 	Neighbour string
 	Lease     time.Duration
 	Ticket    string
-	// Stale is a ticket that is to leave the queue, or empty.
+	// Stale is a ticket that is to leave the queue, or empty; AllStale means that every
+	// ticket of the owner's client is passed over.
 	Stale string
 }
+
+// AllStale stands for all tickets of a client, see [Passing].
+const AllStale = "*"
 
 // Passed is what [Pass] found and did.
 type Passed struct {

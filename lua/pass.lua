@@ -13,7 +13,8 @@
 -- ARGV[6]  next waiter of the same process; this and what follows may be left out
 -- ARGV[7]  its lease in milliseconds
 -- ARGV[8]  its ticket, for the end of the queue if the lock goes to another process, or empty
--- ARGV[9]  a ticket of this process that is to leave the queue, or empty
+-- ARGV[9]  a ticket of this process that is to leave the queue, or empty; *: all of its tickets
+--          are passed over
 --
 -- Returns {1, 0, receivers, 0, 0}         public: the lock is free; -1 receivers if PUBLISH was refused
 --         {1, 1, 0, 0, 0}                 the next waiter of the same process has it
@@ -79,7 +80,7 @@ end
 
 -- The lock is free from here on: what the server refuses about the queue and the
 -- channels (an ACL, a queue that is no list) is left out.
-if stale ~= '' then
+if stale ~= '' and stale ~= '*' then
   redis.pcall('LREM', queue, 1, stale)
 end
 if run >= tonumber(ARGV[4]) then
@@ -92,9 +93,8 @@ if run >= tonumber(ARGV[4]) then
   run = 0
 end
 
--- At most 16 dead tickets in one go; the next release goes on. A ticket of the process
--- that gives the lock away is one that it does not know of any more.
-local giver = string.match(owner, '^([^:]+):')
+-- At most 16 dead tickets in one go; the next release goes on.
+local giver = stale == '*' and string.match(owner, '^([^:]+):')
 for _ = 1, 16 do
   local head = redis.pcall('LPOP', queue)
   if type(head) ~= 'string' then

@@ -45,7 +45,11 @@ func (l *Lock) lock(ctx context.Context, wait time.Duration, options []LockOptio
 	}
 	a.tenure = l.client.enter(l, owner)
 	defer func() { l.client.leave(a.tenure) }()
-	return a.run() //nolint:contextcheck // scripts run apart from their caller, with its values
+	h, err := a.run() //nolint:contextcheck // scripts run apart from their caller, with its values
+	if h != nil {
+		h.deliver()
+	}
+	return h, err
 }
 
 // run tries, and then waits and tries in turn.
@@ -85,11 +89,10 @@ func (a *acquisition) waitIn(room *room, w *waiter, answered bool) (*Hold, error
 		got, served := a.served(w)
 		if !served {
 			// The last try tells contention from a server that has fallen silent.
-			trier := w
 			if last {
-				trier = nil // and leaves no ticket
+				w.hurry()
 			}
-			got = a.try(trier)
+			got = a.try(w)
 		}
 		switch {
 		case got.hold != nil:
@@ -121,13 +124,14 @@ const (
 // nothing that can be trusted.
 func (a *acquisition) served(w *waiter) (outcome, bool) {
 	r := w.room
+	if h := w.pick(); h != nil {
+		return outcome{hold: h}, true
+	}
 	r.mu.Lock()
-	h, g := w.handed, w.served
-	w.handed, w.served = nil, nil
+	g := w.served
+	w.served = nil
 	r.mu.Unlock()
 	switch {
-	case h != nil:
-		return outcome{hold: h}, true
 	case g != nil && a.tenure.retired.Load(): // this name is not used any more
 		r.client.forward(r, g.owner)
 		return outcome{}, false

@@ -55,9 +55,6 @@ func (a *acquisition) accept(g *grant) (outcome, bool) {
 	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 {
 		return outcome{}, false
 	}
-	t.room.mu.Lock()
-	t.room.line.run, t.room.line.local, t.room.line.behind = g.run, 0, g.behind
-	t.room.mu.Unlock()
 	return t.grant(context.WithoutCancel(a.ctx), a.request, 1, since, g.lease), true
 }
 

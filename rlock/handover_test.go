@@ -136,7 +136,7 @@ func TestStrangersGetTheirTurn(t *testing.T) {
 				}
 				require.NoError(t, hold.Unlock(t.Context()))
 				for turn := 0; <-order != "stranger"; turn++ {
-					require.Less(t, turn, turns)
+					require.LessOrEqual(t, turn, turns, "one more where the answer of a try overtakes a grant")
 				}
 			})
 		})

@@ -27,6 +27,7 @@ type Hold struct {
 
 	trust       watchdog.Trust
 	provisional bool // the server has a shorter lease, until it is confirmed
+	known       bool // Lock has returned it
 	leaving     bool // Unlock was called
 	ended       bool
 	err         error // why it ended; nil after Unlock
@@ -137,6 +138,13 @@ func (h *Hold) reported() error {
 		_ = h.tenure.client.losses.take(lossKey{h.Name(), h.Owner()})
 	}
 	return h.err
+}
+
+// deliver notes that somebody gets the hold.
+func (h *Hold) deliver() {
+	h.tenure.room.mu.Lock()
+	defer h.tenure.room.mu.Unlock()
+	h.known = true
 }
 
 // check ends the hold if its time is over and reports whether it has ended. A

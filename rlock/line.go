@@ -61,7 +61,7 @@ func (r *room) ticketFor(w *waiter, count int) (ticket, earlier string, ok bool)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.line.open || !r.client.handsOver() || !r.activeLocked() || len(r.holders) > 0 || r.front() != w {
+	if !r.line.open || !r.client.handsOver() || !r.activeLocked() || len(r.holders) > 0 || r.front() != w || w.hurried {
 		return "", "", false
 	}
 	ticket, earlier = r.ticketLocked(w)
@@ -79,11 +79,9 @@ func (r *room) ticketLocked(w *waiter) (ticket, earlier string) {
 }
 
 // queued notes that another ticket than the one that was thought to is in the queue.
-func (r *room) queued(thought, ticket string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.line.ticket == thought {
-		r.line.ticket = ticket
+func (l *line) queued(thought, ticket string) {
+	if l.ticket == thought {
+		l.ticket = ticket
 	}
 }
 
@@ -115,6 +113,7 @@ func (r *room) told(payload string) {
 		if w.tenure.field != g.owner {
 			continue
 		}
+		r.line.run, r.line.local, r.line.behind = g.run, 0, g.behind
 		if w.attempt == g.attempt {
 			w.served = g
 		} else {

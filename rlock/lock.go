@@ -103,16 +103,19 @@ func (l *Lock) unlock(ctx context.Context) error {
 func (t *tenure) innermost() *Hold {
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
+	var failed *Hold // whose release is tried again
 	for i := len(t.holds) - 1; i >= 0; i-- {
-		if h := t.holds[i]; !h.leaving {
+		h := t.holds[i]
+		switch {
+		case !h.known: // of an attempt that was abandoned; it is being given back
+		case !h.leaving:
 			h.leaving = true
 			return h
+		case failed == nil:
+			failed = h
 		}
 	}
-	if len(t.holds) > 0 { // a release that failed: try again
-		return t.holds[len(t.holds)-1]
-	}
-	return nil
+	return failed
 }
 
 // Do locks, runs work, and unlocks, also when work panics. The context of work ends

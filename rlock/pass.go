@@ -62,7 +62,6 @@ func (r *room) transferFrom(t *tenure) *transfer {
 	defer r.mu.Unlock()
 	x := &transfer{Passing: r.passing(), room: r, next: r.claimLocked(t)}
 	x.Owner, x.Run, x.Behind, x.Stale = t.field, r.line.run, r.line.behind, r.line.ticket
-	r.line.ticket = ""
 	if x.next != nil {
 		x.Neighbour, x.Lease = x.next.tenure.field, x.next.tenure.leaseFor(x.next.request)
 		if r.line.open {
@@ -124,8 +123,13 @@ func (x *transfer) note() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	line := &r.line
+	thought := x.Stale
+	if x.next != nil {
+		thought = x.Ticket
+	}
 	switch {
 	case x.done && x.got.Successor == lua.Neighbour:
+		line.queued(thought, "")
 		if x.Run >= x.Most { // nobody waits for a public release
 			line.run = 0
 		}
@@ -134,11 +138,10 @@ func (x *transfer) note() {
 		}
 		line.run++
 		line.local++
-		line.ticket = ""
 	case x.done && x.got.Successor == lua.Stranger:
 		r.client.anchored(anchor{sent: x.sent, server: x.got.Time})
 		line.run, line.local = 0, 0
-		line.ticket = x.Ticket
+		line.queued(thought, x.Ticket)
 		r.untilLocked(time.Now().Add(x.got.First + 2*heirDelay))
 		r.mindLocked(x.got.First)
 	default:
@@ -147,7 +150,11 @@ func (x *transfer) note() {
 			line.run = 0
 		}
 		line.local = 0
-		line.ticket = x.Ticket // it may be there
+		if x.done {
+			line.queued(thought, x.Ticket)
+		} else { // nothing has changed in the queue, or nobody knows
+			line.queued(thought, x.Stale)
+		}
 		if !x.done || !r.activeLocked() {
 			r.dueLocked()
 		}
@@ -159,6 +166,7 @@ func (x *transfer) note() {
 func (w *waiter) handOver(h *Hold) {
 	r := w.room
 	r.mu.Lock()
+	t := w.tenure // the waiter may have moved on once the turn is given
 	w.claimed = false
 	gone := w.gone
 	if !gone {
@@ -170,16 +178,17 @@ func (w *waiter) handOver(h *Hold) {
 	}
 	r.mu.Unlock()
 	if gone && h != nil {
-		w.tenure.undo(context.WithoutCancel(w.ctx), h)
+		t.undo(context.WithoutCancel(w.ctx), h)
 	}
-	w.tenure.give()
-	r.client.leave(w.tenure) // the claim's
+	t.give()
+	r.client.leave(t) // the claim's
 }
 
 // unclaim lets a waiter go on as before.
 func (w *waiter) unclaim() {
 	r := w.room
 	r.mu.Lock()
+	t := w.tenure
 	w.claimed = false
 	var after func()
 	if w.gone {
@@ -187,11 +196,11 @@ func (w *waiter) unclaim() {
 	}
 	w.wake()
 	r.mu.Unlock()
-	w.tenure.give()
+	t.give()
 	if after != nil {
 		after()
 	}
-	r.client.leave(w.tenure) // the claim's
+	r.client.leave(t) // the claim's
 }
 
 // ended ends all holds of a tenure as given back.

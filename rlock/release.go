@@ -75,22 +75,31 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 	})
 	if open {
 		t.blur(rest)
+		h.uncertain = true
 	}
 	if f != nil {
 		return f
 	}
-	switch got.Status {
-	case lua.Done:
+	given := func() {
 		t.room.mu.Lock()
 		t.countLocked(rest)
 		ending := t.endLocked(nil, leaving)
 		t.room.mu.Unlock()
 		t.settle(ending)
+	}
+	switch {
+	case got.Status == lua.Done:
+		given()
 		return nil
-	case lua.NotOwner:
+	case got.Status == lua.NotOwner && h.uncertain:
+		// A copy has run, and the lease that it left for the rest has ended since.
+		given()
+		t.lose(Expired)
+		return nil
+	case got.Status == lua.NotOwner:
 		t.lose(Removed)
 		return h.lost()
-	case lua.OtherKind:
+	case got.Status == lua.OtherKind:
 		return errOtherKind
 	default:
 		return fmt.Errorf("reduce script returned status %d", got.Status)
@@ -210,7 +219,7 @@ func (r *room) surrender(ctx context.Context, field string) error {
 			return err
 		}
 		p := r.passing()
-		p.Owner = field
+		p.Owner, p.Stale = field, lua.AllStale
 		_, err := lua.Pass(ctx, c.rdb, p)
 		return err
 	})

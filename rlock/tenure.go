@@ -75,7 +75,7 @@ func (t *tenure) attempt(p patience, r request, w *waiter) outcome {
 	if p.endless() {
 		t.take()
 		defer t.give()
-		return t.acquire(p.ctx, r, w)
+		return t.obtain(p.ctx, r, w)
 	}
 	var (
 		result  outcome
@@ -87,7 +87,7 @@ func (t *tenure) attempt(p patience, r request, w *waiter) outcome {
 		if settled.Load() {
 			return
 		}
-		result = t.acquire(ctx, r, w)
+		result = t.obtain(ctx, r, w)
 		if !settled.CompareAndSwap(false, true) && result.hold != nil {
 			t.undo(ctx, result.hold)
 		}
@@ -96,6 +96,15 @@ func (t *tenure) attempt(p patience, r request, w *waiter) outcome {
 		return outcome{err: left}
 	}
 	return result
+}
+
+// obtain returns what the waiter was handed while it waited for the tenure's turn, which
+// the caller has; else it acquires. To acquire besides would make two holds of one.
+func (t *tenure) obtain(ctx context.Context, r request, w *waiter) outcome {
+	if h := w.pick(); h != nil {
+		return outcome{hold: h}
+	}
+	return t.acquire(ctx, r, w)
 }
 
 // acquire takes the lock once, or one more time, or finds it in other hands and leaves
@@ -165,13 +174,15 @@ func (t *tenure) demand(ctx context.Context, w *waiter, count int, lease time.Du
 		e.Fresh = false
 		return err
 	})
+	t.room.mu.Lock()
 	switch {
 	case open: // both may be there
 	case f != nil: // nothing has changed
-		t.room.queued(ticket, earlier)
+		t.room.line.queued(ticket, earlier)
 	case got.Status == lua.Done:
-		t.room.queued(ticket, "")
+		t.room.line.queued(ticket, "")
 	}
+	t.room.mu.Unlock()
 	if f == nil || !noPermission(f) {
 		return got, sent, open, f
 	}

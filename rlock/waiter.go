@@ -25,6 +25,7 @@ type waiter struct {
 	claimed bool   // a release under way may hand the lock to it
 	gone    bool   // it left meanwhile
 	handed  *Hold  // it was handed the lock
+	hurried bool   // its next try is its last
 }
 
 // join adds a waiter, at the end.
@@ -70,6 +71,25 @@ func (w *waiter) knowsNothing() {
 	if r.front() == w {
 		r.due = true
 	}
+}
+
+// hurry makes the next try the last one, which leaves no ticket.
+func (w *waiter) hurry() {
+	w.room.mu.Lock()
+	defer w.room.mu.Unlock()
+	w.hurried = true
+}
+
+// pick returns what the waiter was handed, once, or nil.
+func (w *waiter) pick() *Hold {
+	if w == nil {
+		return nil
+	}
+	w.room.mu.Lock()
+	defer w.room.mu.Unlock()
+	h := w.handed
+	w.handed = nil
+	return h
 }
 
 // leave removes a waiter. Whoever is in front then goes on with what is known.
