@@ -22,7 +22,7 @@ func (w *waiter) abandonLocked() (after func()) {
 		owner := w.served.owner
 		w.served = nil
 		return func() { w.room.client.forward(w.room, owner) }
-	case w.again: // perhaps by the answer to an earlier ticket
+	case w.owed:
 		owner, withdraw := w.tenure.field, w.withdrawLocked()
 		return func() {
 			if withdraw != nil {

@@ -108,16 +108,16 @@ func (r *room) told(payload string) {
 	if r.line.ticket != "" && strings.HasPrefix(r.line.ticket, g.owner+" "+strconv.FormatUint(g.attempt, 10)+" ") {
 		r.line.ticket = ""
 	}
+	r.line.run, r.line.local, r.line.behind = g.run, 0, g.behind
 	for e := r.queue.Front(); e != nil; e = e.Next() {
 		w, _ := e.Value.(*waiter)
 		if w.tenure.field != g.owner {
 			continue
 		}
-		r.line.run, r.line.local, r.line.behind = g.run, 0, g.behind
 		if w.attempt == g.attempt {
 			w.served = g
 		} else {
-			w.again = true // it finds out by trying
+			w.again, w.owed = true, true // it finds out by trying
 		}
 		w.wake()
 		return

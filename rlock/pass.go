@@ -144,20 +144,19 @@ func (x *transfer) note() {
 		line.queued(thought, x.Ticket)
 		r.untilLocked(time.Now().Add(x.got.First + 2*heirDelay))
 		r.mindLocked(x.got.First)
-	default:
+	case x.done:
 		line.run++
 		if x.Run >= x.Most { // it was left to those who do not know about tickets
 			line.run = 0
 		}
 		line.local = 0
-		if x.done {
-			line.queued(thought, x.Ticket)
-		} else { // nothing has changed in the queue, or nobody knows
-			line.queued(thought, x.Stale)
-		}
-		if !x.done || !r.activeLocked() {
+		line.queued(thought, x.Ticket)
+		if !r.activeLocked() {
 			r.dueLocked()
 		}
+	default: // nothing has changed in the queue, or nobody knows
+		line.queued(thought, x.Stale)
+		r.dueLocked()
 	}
 }
 

@@ -20,6 +20,7 @@ type waiter struct {
 	// What follows is protected by room.mu.
 
 	again   bool   // try, wherever in the queue: the owner got the lock elsewhere
+	owed    bool   // a ticket of an earlier attempt was served: the lock may be the owner's
 	attempt uint64 // of the ticket that was left for it; 0: none
 	served  *grant // the answer to that ticket
 	claimed bool   // a release under way may hand the lock to it
