@@ -35,9 +35,9 @@ func notOwner(ttl time.Duration) lua.Released {
 func TestReleaseFreesOnlyTheOwnersLockAndTellsOnce(t *testing.T) {
 	const s = time.Second
 	check(t, []row{
-		{name: "OneHold", before: hash(20*s, me, "1"), run: release, reply: done, after: nothing, again: free, says: 1},
-		{name: "ManyHolds", before: hash(20*s, me, "9"), run: release, reply: done, after: nothing, again: free, says: 1},
-		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: release, reply: done, after: nothing, again: free, says: 1},
+		{name: "OneHold", before: hash(20*s, me, "1"), run: release, reply: done, after: nothing, again: free, says: []string{freed}},
+		{name: "ManyHolds", before: hash(20*s, me, "9"), run: release, reply: done, after: nothing, again: free, says: []string{freed}},
+		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: release, reply: done, after: nothing, again: free, says: []string{freed}},
 		{name: "FreeLock", before: nothing, run: release, reply: free, after: nothing, again: free},
 		{
 			name: "HeldByAnother", before: hash(20*s, you, "2"), run: release,
@@ -98,12 +98,12 @@ func TestReduceStatesCountAndLease(t *testing.T) {
 func TestForceReleaseFreesAnyLockAndTellsOnce(t *testing.T) {
 	const s = time.Second
 	check(t, []row{
-		{name: "OwnHolds", before: hash(20*s, me, "2"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: 1},
-		{name: "HeldByAnother", before: hash(20*s, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: 1},
-		{name: "WithoutExpiry", before: hash(eternal, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: 1},
+		{name: "OwnHolds", before: hash(20*s, me, "2"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: []string{freed}},
+		{name: "HeldByAnother", before: hash(20*s, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: []string{freed}},
+		{name: "WithoutExpiry", before: hash(eternal, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: []string{freed}},
 		{
 			name: "ReadWriteLock", before: hash(20*s, me, "1", you, "1", "mode", "read"), run: forceRelease,
-			reply: done, after: nothing, again: lua.Released{}, says: 1,
+			reply: done, after: nothing, again: lua.Released{}, says: []string{freed},
 		},
 		{name: "FreeLock", before: nothing, run: forceRelease, reply: lua.Released{}, after: nothing, again: lua.Released{}},
 		{name: "SomethingElse", before: text(20 * s), run: forceRelease, err: "WRONGTYPE", after: text(20 * s)},
