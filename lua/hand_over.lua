@@ -19,7 +19,11 @@ end
 if field[1] then
   redis.call('DEL', key)
   redis.call('HSET', key, new, '1')
-  redis.call('PEXPIRE', key, lease)
+  local limited = redis.pcall('PEXPIRE', key, lease)
+  if limited ~= 1 then -- refused (an ACL): do not leave a lock that never ends
+    redis.call('DEL', key)
+    return limited
+  end
   return {1, 0}
 end
 if field[3] and not field[2] then
