@@ -93,12 +93,9 @@ func (r row) compare(t *testing.T, s scene) {
 			require.Equal(t, want, settled(s.replies[i], want))
 		}
 		require.Equal(t, r.after, s.locks[i].settled(r.after))
-		queued := r.queued
+		queued := r.queued.orNothing()
 		if i == 1 && r.twice.kind != "" {
 			queued = r.twice
-		}
-		if queued.kind == "" {
-			queued = nothing
 		}
 		require.Equal(t, queued, s.queues[i].settled(queued))
 	}

@@ -137,6 +137,14 @@ func (c content) settled(want content) content {
 	return c
 }
 
+// orNothing returns the content, or nothing in the place of none.
+func (c content) orNothing() content {
+	if c.kind == "" {
+		return nothing
+	}
+	return c
+}
+
 // rounded returns want if the time to live got was want a moment ago.
 func rounded(got, want time.Duration) time.Duration {
 	if 0 < got && want-slack < got && got <= want {
