@@ -172,12 +172,14 @@ func TestRefusedExpiryLeavesNoLockWithoutOne(t *testing.T) {
 		name, refused string
 		before        content
 		run           func(context.Context, world) (any, error)
+		after         content
 	}{
-		{"acquire", "-pexpire", nothing, acquire(1, s)},
-		{"enqueue", "-pexpire", nothing, enqueue()},
+		{"acquire", "-pexpire", nothing, acquire(1, s), nothing},
+		{"enqueue", "-pexpire", nothing, enqueue(), nothing},
+		{"enqueueOwn", "-pexpire", hash(20*s, me, "2"), enqueue(), hash(20*s, me, "1")},
 		// The rights were taken away under the lock.
-		{"hand_over", "-pexpire", hash(20*s, me, "1"), handOver},
-		{"hand_over", "-hset", hash(20*s, me, "1"), handOver},
+		{"hand_over", "-pexpire", hash(20*s, me, "1"), handOver, nothing},
+		{"hand_over", "-hset", hash(20*s, me, "1"), handOver, nothing},
 	} {
 		t.Run(r.name+r.refused, func(t *testing.T) {
 			root := world{server.Client(t)}
@@ -186,7 +188,7 @@ func TestRefusedExpiryLeavesNoLockWithoutOne(t *testing.T) {
 			_, err := r.run(t.Context(), user(t, append(documented(t), r.refused)...))
 			var refusal *rueidis.RedisError
 			require.ErrorAs(t, err, &refusal)
-			root.requireContent(t, key, nothing)
+			root.requireContent(t, key, r.after)
 		})
 	}
 }

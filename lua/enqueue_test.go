@@ -203,6 +203,22 @@ func TestEveryAttemptToReplaceATicketKeepsTheQueueAlive(t *testing.T) {
 	})
 }
 
+func TestTicketLivesAMinuteLongerThanTheLockOrThanALockThatNeverExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client := bubble.New(t)
+		w := world{client()}
+		for ttl, want := range map[time.Duration]time.Duration{
+			eternal: time.Minute, time.Millisecond: time.Minute + time.Millisecond, 10 * time.Minute: 11 * time.Minute,
+		} {
+			w.put(t, key, hash(ttl, you, "1"))
+			_, err := lua.Enqueue(t.Context(), w, enqueuing())
+			require.NoError(t, err)
+			require.Equal(t, list(want, mine), w.get(t, queue), "under a lock for %v", ttl)
+			w.do(t, "DEL", key, queue)
+		}
+	})
+}
+
 func TestTicketNamesOwnerAttemptAndLeaseInWholeMilliseconds(t *testing.T) {
 	assert.Equal(t, me+" 0 1", lua.Ticket(me, 0, time.Nanosecond))
 	assert.Equal(t, you+" 18446744073709551615 30000", lua.Ticket(you, 1<<64-1, 30*time.Second))

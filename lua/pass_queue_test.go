@@ -29,7 +29,7 @@ func TestEveryTenthTicketKeepsTheQueueAlive(t *testing.T) {
 		served("Hundredth", 100, 40*s, 60*s),
 		served("First", 0, 40*s, 60*s),
 		served("WithoutExpiry", 20, eternal, 60*s),
-		served("NeverShortened", 20, 120*s, 120*s),
+		served("NeverShortened", 20, 80*s, 80*s),
 		served("Ninth", 9, 40*s, 40*s),
 		served("OneHundredAndFirst", 101, 40*s, 40*s),
 		last,
