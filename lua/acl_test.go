@@ -78,6 +78,8 @@ func TestEveryScriptRunsWithTheDocumentedRights(t *testing.T) {
 		{name: "release", before: hash(30*s, me, "1"), run: release, reply: done, after: nothing, says: []string{freed}},
 		{name: "release", before: nothing, run: release, reply: free, after: nothing},
 		{name: "force_release", before: hash(30*s, you, "1"), run: forceRelease, reply: done, after: nothing, says: []string{freed}},
+		{name: "release_alone", before: one, run: releaseAlone, reply: done, after: nothing, says: []string{freed}},
+		{name: "release_alone", before: nothing, run: releaseAlone, reply: free, after: nothing},
 		{name: "hand_over", before: one, run: handOver, reply: done, after: hash(30*s, neighbour, "1")},
 		{name: "hand_over", before: nothing, run: handOver, reply: free, after: nothing},
 		{name: "enqueue", before: nothing, tickets: list(40*s, earlier), run: enqueue(replacing), reply: gotNow(0), after: hash(30*s, me, "1")},
@@ -112,7 +114,7 @@ func TestRefusedPublishIsReportedAndTheLockIsFree(t *testing.T) {
 	}
 	for name, rights := range refusals {
 		t.Run(name, func(t *testing.T) {
-			for _, run := range []func(context.Context, world) (any, error){release, forceRelease} {
+			for _, run := range []func(context.Context, world) (any, error){release, releaseAlone, forceRelease} {
 				root := world{server.Client(t)}
 				root.do(t, "FLUSHALL")
 				root.put(t, key, hash(30*time.Second, me, "2"))
@@ -135,6 +137,7 @@ func TestRefusalOfAnyOtherCommandIsAnError(t *testing.T) {
 		"acquire": acquire(2, 30*s), "release": release, "reduce": reduce(1, 30*s),
 		"renew": renew(30 * s), "force_release": forceRelease, "inspect": inspect,
 		"enqueue": enqueue(replacing), "pass": pass(lining, leaving), "hand_over": handOver, "withdraw": withdraw,
+		"release_alone": releaseAlone,
 	}
 	// Each command that a script calls when the owner has the lock.
 	for name, names := range map[string][]string{
@@ -142,7 +145,7 @@ func TestRefusalOfAnyOtherCommandIsAnError(t *testing.T) {
 		"reduce": {"HMGET", "HSET", "PEXPIRE"}, "renew": {"HMGET", "PTTL", "PEXPIRE"},
 		"force_release": {"HEXISTS", "DEL"}, "inspect": {"PTTL", "HGETALL"},
 		"enqueue": {"PTTL", "HMGET", "HSET", "PEXPIRE"}, "pass": {"HMGET", "DEL"},
-		"hand_over": {"HMGET", "DEL"}, "withdraw": {"LREM", "HGET"},
+		"hand_over": {"HMGET", "DEL"}, "withdraw": {"LREM", "HGET"}, "release_alone": {"HMGET", "EXISTS"},
 	} {
 		for _, command := range names {
 			t.Run(name+command, func(t *testing.T) {

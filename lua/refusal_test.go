@@ -162,6 +162,7 @@ func TestRefusedQueueIsAnErrorAndNothingHasChanged(t *testing.T) {
 	rights := append(documented(t), "resetkeys", "~"+key)
 	for name, run := range map[string]func(context.Context, world) (any, error){
 		"enqueue": enqueue(replacing, clocked), "pass": pass(lining, leaving), "inherit": pass(inheriting), "withdraw": withdraw,
+		"release_alone": releaseAlone,
 	} {
 		for held, lock := range map[string]content{
 			"Free": nothing, "Own": hash(20*s, me, "1"), "OfAnother": hash(20*s, you, "1"),
@@ -193,6 +194,7 @@ func TestRefusedLookAtALockOfAnotherIsAnError(t *testing.T) {
 	}{
 		"PassPTTL": {"-pttl", pass()}, "PassHEXISTS": {"-hexists", pass(beside)}, "InheritPTTL": {"-pttl", pass(inheriting)},
 		"HandOverPTTL": {"-pttl", handOver}, "WithdrawPTTL": {"-pttl", withdraw}, "EnqueuePTTL": {"-pttl", enqueue()},
+		"ReleaseAlonePTTL": {"-pttl", releaseAlone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := worlds["Real"](t)

@@ -241,6 +241,7 @@ func TestScriptsRunInProtocol2Too(t *testing.T) {
 		{run: served, reply: toStranger(3 * s)},
 		{run: withdraw, reply: true},
 		{run: pass(), reply: toNobody},
+		{run: releaseAlone, reply: free},
 	} {
 		got, err := r.run(t.Context(), w)
 		require.NoError(t, err)
