@@ -28,13 +28,17 @@ elseif pttl ~= -2 then
   if field[1] and field[2] then
     return {3, 0, 0, 0}
   end
-  found = tonumber(field[1] or -1)
+  found = field[1] and (tonumber(field[1]) or 0) or -1
 end
 
 if found >= 0 then
   redis.call('HSET', key, owner, '1')
-  if pttl < lease then
-    redis.call('PEXPIRE', key, lease)
+  local limited = pttl >= lease and 1 or redis.pcall('PEXPIRE', key, lease)
+  if limited ~= 1 then
+    if pttl == -2 then -- refused (an ACL): do not leave a lock that never ends
+      redis.call('DEL', key)
+    end
+    return limited
   end
   if earlier ~= '' then
     redis.pcall('LREM', queue, 1, earlier)
@@ -45,13 +49,14 @@ end
 -- What the server refuses about the queue (an ACL, a queue that is no list) is left
 -- out: the owner waits for a public release, or the end of the lease.
 local place = earlier ~= '' and redis.pcall('LPOS', queue, earlier)
-local length
-if type(place) == 'number' then
+local renewed = type(place) == 'number'
+if renewed then
   redis.pcall('LSET', queue, place, ticket)
 else
-  length = redis.pcall('RPUSH', queue, ticket)
+  local length = redis.pcall('RPUSH', queue, ticket)
+  renewed = length == 1 or earlier ~= '' and type(length) == 'number'
 end
-if length == 1 or earlier ~= '' then
+if renewed then
   redis.pcall('PEXPIRE', queue, math.max(pttl, 0) + 60000)
 end
 local now = ARGV[6] == '1' and redis.pcall('TIME')

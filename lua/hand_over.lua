@@ -19,10 +19,17 @@ end
 if field[1] then
   redis.call('DEL', key)
   redis.call('HSET', key, new, '1')
-  redis.call('PEXPIRE', key, lease)
+  local limited = redis.pcall('PEXPIRE', key, lease)
+  if limited ~= 1 then -- refused (an ACL): do not leave a lock that never ends
+    redis.call('DEL', key)
+    return limited
+  end
   return {1, 0}
 end
 if field[3] and not field[2] then
+  if redis.call('PTTL', key) < tonumber(lease) then -- trust counts from this copy
+    redis.call('PEXPIRE', key, lease)
+  end
   return {1, 0}
 end
 return {0, redis.call('PTTL', key)}

@@ -175,11 +175,18 @@ func Enqueue(ctx context.Context, client rueidis.Client, e Enqueuing) (Enqueued,
 	if Status(values[0]) == Done {
 		return Enqueued{Acquired: Acquired{Status: Done, Found: int(values[1])}}, nil
 	}
-	enqueued := Enqueued{Acquired: Acquired{Status: Status(values[0]), TTL: duration(values[1])}}
-	if values[2] > 0 {
-		enqueued.Time = time.Unix(values[2], values[3]*1000)
+	return Enqueued{
+		Acquired: Acquired{Status: Status(values[0]), TTL: duration(values[1])},
+		Time:     clock(values[2], values[3]),
+	}, nil
+}
+
+// clock returns the server's time, or the zero time if the script did not get it.
+func clock(seconds, micros int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
 	}
-	return enqueued, nil
+	return time.Unix(seconds, micros*1000)
 }
 
 // flag returns a truth value as scripts read it.
@@ -294,7 +301,7 @@ type Passed struct {
 	Successor Successor
 	// First is the lease of a stranger until it confirms.
 	First time.Duration
-	// Time is the server's time, if a stranger was served.
+	// Time is the server's time, if a stranger was served and the server tells it.
 	Time time.Time
 }
 
@@ -315,7 +322,7 @@ func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error)
 	case passed.Successor == Nobody:
 		passed.Unheard = values[2] < 0
 	case passed.Successor == Stranger:
-		passed.First, passed.Time = duration(values[2]), time.Unix(values[3], values[4]*1000)
+		passed.First, passed.Time = duration(values[2]), clock(values[3], values[4])
 	}
 	return passed, nil
 }
@@ -332,8 +339,8 @@ func HandOver(ctx context.Context, client rueidis.Client, key, owner, next strin
 
 // Withdraw takes a ticket out of a lock's queue and reports whether it was served
 // before, so that its owner has the lock.
-func Withdraw(ctx context.Context, client rueidis.Client, key, queue, owner, ticket string) (served bool, err error) {
-	status, _, err := pair(withdrawScript.Exec(ctx, client, []string{key, queue}, []string{owner, ticket}))
+func Withdraw(ctx context.Context, client rueidis.Client, key, queue, tail, owner, ticket string) (served bool, err error) {
+	status, _, err := pair(withdrawScript.Exec(ctx, client, []string{key, queue}, []string{owner, ticket, tail}))
 	return status == Done, err
 }
 

@@ -28,7 +28,8 @@
 -- behind is told when to look, should the new owner die: "look <lease>".
 --
 -- Twice is harmless: the second time finds that the owner has no hold. It says so, or
--- that the next waiter of the same process has the lock, if it does.
+-- that the next waiter of the same process has the lock, if it does. Without an owner it
+-- finds who was served, or tells once more that the lock is free.
 local key, queue = KEYS[1], KEYS[2]
 local owner, tail, run, behind = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local neighbour, lease, ticket, stale = ARGV[6] or '', ARGV[7], ARGV[8] or '', ARGV[9] or ''
@@ -54,6 +55,23 @@ local function enqueue()
   end
 end
 
+-- keep lets the queue live on: where it never runs empty, nobody else needs to.
+local function keep()
+  local left = redis.pcall('PTTL', queue)
+  if type(left) == 'number' and left < 60000 then
+    redis.pcall('PEXPIRE', queue, 60000)
+  end
+end
+
+-- give makes somebody the holder of the free lock, unless the server refuses that.
+local function give(new, limit)
+  if redis.pcall('HSET', key, new, '1') == 1 and redis.pcall('PEXPIRE', key, limit) == 1 then
+    return true
+  end
+  redis.call('DEL', key)
+  return false
+end
+
 local function publish()
   local receivers = redis.pcall('PUBLISH', public, '0')
   return {1, 0, type(receivers) == 'number' and receivers or -1, 0, 0}
@@ -67,10 +85,14 @@ if owner == '' then
 else
   local field = redis.call('HMGET', key, owner, 'mode')
   if not field[1] then
-    if neighbour ~= '' and redis.call('HEXISTS', key, neighbour) == 1 then
+    local pttl = redis.call('PTTL', key)
+    if neighbour ~= '' and not field[2] and redis.call('HEXISTS', key, neighbour) == 1 then
+      if pttl < tonumber(lease) then -- trust counts from this copy
+        redis.call('PEXPIRE', key, lease)
+      end
       return {1, 1, 0, 0, 0}
     end
-    return {0, 0, redis.call('PTTL', key), 0, 0}
+    return {0, 0, pttl, 0, 0}
   end
   if field[2] then
     return {3, 0, 0, 0, 0}
@@ -78,8 +100,8 @@ else
   redis.call('DEL', key)
 end
 
--- The lock is free from here on: what the server refuses about the queue and the
--- channels (an ACL, a queue that is no list) is left out.
+-- The lock is free from here on: what the server refuses (an ACL, a queue that is no
+-- list) is left out.
 if stale ~= '' and stale ~= '*' then
   redis.pcall('LREM', queue, 1, stale)
 end
@@ -100,23 +122,31 @@ for _ = 1, 16 do
   if type(head) ~= 'string' then
     break
   end
-  local client, number, attempt, wanted = string.match(head, '^([^:]+):(%S+) (%S+) (%d+)$')
+  local client, number, attempt, wanted = string.match(head, '^([^:%s]+):(%S+) (%d+) ([1-9]%d*)$')
   if client and client ~= giver and listeners(channel(client)) > 0 then
     local first = math.min(3000, tonumber(wanted))
     local now = redis.pcall('TIME')
     now = now.err and {0, 0} or now
     local new = client .. ':' .. number
-    redis.call('HSET', key, new, '1')
-    redis.call('PEXPIRE', key, first)
-    enqueue()
+    if not give(new, first) then
+      break
+    end
     if behind < 0 then
       behind = redis.pcall('LLEN', queue)
-      behind = type(behind) == 'number' and behind or 0
+      behind = (type(behind) == 'number' and behind or 0) + (ticket ~= '' and 1 or 0)
     else
       behind = math.max(behind - 1, 0)
     end
-    redis.pcall('PUBLISH', channel(client),
+    local told = redis.pcall('PUBLISH', channel(client),
       table.concat({'grant', new, attempt, now[1], now[2], first, run + 1, behind}, ' '))
+    if type(told) ~= 'number' then -- nobody who has the lock without knowing it
+      redis.call('DEL', key)
+      break
+    end
+    enqueue()
+    if string.sub(attempt, -1) == '0' then -- now and then
+      keep()
+    end
     if behind > 0 then
       local follower = redis.pcall('LINDEX', queue, 0)
       client = type(follower) == 'string' and string.match(follower, '^([^:]+):')
@@ -128,12 +158,9 @@ for _ = 1, 16 do
   end
 end
 
-if neighbour ~= '' then
-  redis.call('HSET', key, neighbour, '1')
-  redis.call('PEXPIRE', key, lease)
+if neighbour ~= '' and give(neighbour, lease) then
   return {1, 1, 0, 0, 0}
 end
-if owner == '' then
-  return {1, 0, 0, 0, 0}
-end
+-- An heir publishes too: some may wait for the end of a longer lease, because they do
+-- not know about tickets or because theirs lie behind too many dead ones.
 return publish()

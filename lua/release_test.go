@@ -12,6 +12,10 @@ func release(ctx context.Context, w world) (any, error) {
 	return lua.Release(ctx, w, key, me, channel)
 }
 
+func releaseAlone(ctx context.Context, w world) (any, error) {
+	return lua.ReleaseAlone(ctx, w, key, queue, me, channel)
+}
+
 func forceRelease(ctx context.Context, w world) (any, error) {
 	return lua.ForceRelease(ctx, w, key, channel)
 }
@@ -35,9 +39,9 @@ func notOwner(ttl time.Duration) lua.Released {
 func TestReleaseFreesOnlyTheOwnersLockAndTellsOnce(t *testing.T) {
 	const s = time.Second
 	check(t, []row{
-		{name: "OneHold", before: hash(20*s, me, "1"), run: release, reply: done, after: nothing, again: free, says: 1},
-		{name: "ManyHolds", before: hash(20*s, me, "9"), run: release, reply: done, after: nothing, again: free, says: 1},
-		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: release, reply: done, after: nothing, again: free, says: 1},
+		{name: "OneHold", before: hash(20*s, me, "1"), run: release, reply: done, after: nothing, again: free, says: []string{freed}},
+		{name: "ManyHolds", before: hash(20*s, me, "9"), run: release, reply: done, after: nothing, again: free, says: []string{freed}},
+		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: release, reply: done, after: nothing, again: free, says: []string{freed}},
 		{name: "FreeLock", before: nothing, run: release, reply: free, after: nothing, again: free},
 		{
 			name: "HeldByAnother", before: hash(20*s, you, "2"), run: release,
@@ -57,6 +61,40 @@ func TestReleaseFreesOnlyTheOwnersLockAndTellsOnce(t *testing.T) {
 		},
 		{name: "SomethingElse", before: text(20 * s), run: release, err: "WRONGTYPE", after: text(20 * s)},
 	})
+}
+
+func TestReleaseAloneFreesTheLockOnlyWhereNoTicketLies(t *testing.T) {
+	const s = time.Second
+	queued := lua.Released{Status: lua.Queued}
+	rows := []row{
+		{name: "OneHold", before: hash(20*s, me, "1"), run: releaseAlone, reply: done, after: nothing, says: []string{freed}, again: free},
+		{name: "ManyHolds", before: hash(20*s, me, "9"), run: releaseAlone, reply: done, after: nothing, says: []string{freed}, again: free},
+		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: releaseAlone, reply: done, after: nothing, says: []string{freed}, again: free},
+		{name: "SomethingElse", before: text(20 * s), run: releaseAlone, err: "WRONGTYPE", after: text(20 * s)},
+	}
+	for _, r := range []struct {
+		name            string
+		before, tickets content
+		reply           lua.Released
+	}{
+		{"Ticket", hash(20*s, me, "2"), list(40*s, yours), queued},
+		{"DeadTickets", hash(20*s, me, "1"), list(40*s, dead(2)...), queued},
+		{"OwnTicket", hash(20*s, me, "1"), list(eternal, mine), queued},
+		{"QueueIsNoList", hash(20*s, me, "1"), text(40 * s), queued},
+		{"FreeLock", nothing, nothing, free},
+		{"FreeLockWithATicket", nothing, list(40*s, yours), free},
+		{"HeldByAnother", hash(20*s, you, "2"), nothing, notOwner(20 * s)},
+		{"HeldByAnotherForEver", hash(eternal, you, "2"), list(40*s, yours), notOwner(lua.Forever)},
+		{"OwnReadWriteLock", hash(20*s, me, "1", you, "1", "mode", "read"), nothing, other},
+		{"OwnReadWriteLockWithATicket", hash(20*s, me, "1", "mode", "write"), list(40*s, yours), other},
+		{"ReadWriteLockOfAnother", hash(20*s, you, "1", "mode", "read"), nothing, notOwner(20 * s)},
+	} {
+		rows = append(rows, row{
+			name: r.name, before: r.before, tickets: r.tickets, attend: []string{grants(you)}, run: releaseAlone,
+			reply: r.reply, after: r.before, queued: r.tickets, again: r.reply,
+		})
+	}
+	check(t, rows)
 }
 
 func TestReduceStatesCountAndLease(t *testing.T) {
@@ -98,12 +136,12 @@ func TestReduceStatesCountAndLease(t *testing.T) {
 func TestForceReleaseFreesAnyLockAndTellsOnce(t *testing.T) {
 	const s = time.Second
 	check(t, []row{
-		{name: "OwnHolds", before: hash(20*s, me, "2"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: 1},
-		{name: "HeldByAnother", before: hash(20*s, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: 1},
-		{name: "WithoutExpiry", before: hash(eternal, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: 1},
+		{name: "OwnHolds", before: hash(20*s, me, "2"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: []string{freed}},
+		{name: "HeldByAnother", before: hash(20*s, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: []string{freed}},
+		{name: "WithoutExpiry", before: hash(eternal, you, "1"), run: forceRelease, reply: done, after: nothing, again: lua.Released{}, says: []string{freed}},
 		{
 			name: "ReadWriteLock", before: hash(20*s, me, "1", you, "1", "mode", "read"), run: forceRelease,
-			reply: done, after: nothing, again: lua.Released{}, says: 1,
+			reply: done, after: nothing, again: lua.Released{}, says: []string{freed},
 		},
 		{name: "FreeLock", before: nothing, run: forceRelease, reply: lua.Released{}, after: nothing, again: lua.Released{}},
 		{name: "SomethingElse", before: text(20 * s), run: forceRelease, err: "WRONGTYPE", after: text(20 * s)},

@@ -2,6 +2,9 @@ package lua_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,30 +34,54 @@ func answering(t *testing.T, raw string) world {
 	return w
 }
 
-func TestMalformedRepliesAreErrors(t *testing.T) {
-	pairs := map[string]func(context.Context, world) (any, error){
-		"acquire": acquire(1, time.Second), "release": release, "reduce": reduce(1, time.Second), "force_release": forceRelease,
+// integers returns a reply of n integers, of which the one at the index is replaced by
+// raw.
+func integers(n, index int, raw string) string {
+	values := slices.Repeat([]string{":1\r\n"}, n)
+	if index < n {
+		values[index] = raw
 	}
-	for script, run := range pairs {
-		for name, raw := range map[string]string{
-			"Nothing":       "_\r\n",
-			"Text":          "+OK\r\n",
-			"Integer":       ":1\r\n",
-			"Empty":         "*0\r\n",
-			"TooShort":      "*1\r\n:1\r\n",
-			"TooLong":       "*3\r\n:1\r\n:1\r\n:1\r\n",
-			"TextualStatus": "*2\r\n$1\r\n1\r\n:1\r\n",
-			"TextualValue":  "*2\r\n:1\r\n$1\r\n1\r\n",
-			"NoStatus":      "*2\r\n_\r\n:1\r\n",
-			"NoValue":       "*2\r\n:1\r\n_\r\n",
-			"ErrorInside":   "*2\r\n:1\r\n-ERR inside\r\n",
-		} {
+	return fmt.Sprintf("*%d\r\n%s", n, strings.Join(values, ""))
+}
+
+func TestMalformedRepliesAreErrors(t *testing.T) {
+	for script, is := range map[string]struct {
+		values int // that it returns
+		run    func(context.Context, world) (any, error)
+	}{
+		"acquire": {2, acquire(1, time.Second)}, "release": {2, release}, "reduce": {2, reduce(1, time.Second)},
+		"force_release": {2, forceRelease}, "release_alone": {2, releaseAlone}, "hand_over": {2, handOver}, "withdraw": {2, withdraw},
+		"enqueue": {4, enqueue()}, "pass": {5, pass(lining)},
+	} {
+		all := is.values
+		replies := map[string]string{
+			"Nothing":  "_\r\n",
+			"Text":     "+OK\r\n",
+			"Integer":  ":1\r\n",
+			"Empty":    "*0\r\n",
+			"TooShort": integers(all-1, all, ""),
+			"TooLong":  integers(all+1, all+1, ""),
+			"Map":      "%1\r\n:1\r\n:1\r\n",
+		}
+		for i := range all {
+			for name, raw := range map[string]string{
+				"Textual": "$1\r\n1\r\n", "Nothing": "_\r\n", "Error": "-ERR inside\r\n",
+				"Fraction": ",1.0\r\n", "Truth": "#t\r\n", "Array": "*1\r\n:1\r\n",
+			} {
+				replies[fmt.Sprintf("%sAt%d", name, i)] = integers(all, i, raw)
+			}
+		}
+		for name, raw := range replies {
 			t.Run(script+name, func(t *testing.T) {
-				got, err := run(t.Context(), answering(t, raw))
+				got, err := is.run(t.Context(), answering(t, raw))
 				require.Error(t, err)
 				assert.Zero(t, got)
 			})
 		}
+		t.Run(script+"WellFormed", func(t *testing.T) {
+			_, err := is.run(t.Context(), answering(t, integers(all, all, "")))
+			require.NoError(t, err)
+		})
 	}
 }
 

@@ -1,26 +1,31 @@
 package lua_test
 
 import (
-	"context"
-	"maps"
 	"testing"
 	"time"
 
 	"github.com/redis/rueidis"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-rlock/rlock/internal/embedded/bubble"
 	"github.com/go-rlock/rlock/lua"
 )
 
-// The names that the tables use. They are those of the Redisson wire format.
+// The names that the tables use. They are those of the Redisson wire format, and those
+// of handing over.
 const (
 	key     = "orders"
 	channel = "redisson_lock__channel:{orders}"
 	me      = "11111111-2222-3333-4444-555555555555:57"
 	you     = "99999999-2222-3333-4444-555555555555:-3"
+
+	queue  = "rlock_queue:{orders}"
+	tail   = "{orders}"
+	beacon = "rlock_beacon:{orders}"
 )
+
+// freed is how a public release sounds.
+const freed = channel + " 0"
 
 // slack is how much of a time to live may have passed when a test looks at it. The
 // times in the tables lie further apart.
@@ -61,8 +66,9 @@ func (w world) do(t *testing.T, args ...string) rueidis.RedisResult {
 
 // A content is what lies at a key.
 type content struct {
-	kind   string // "none", "hash" or "string"
+	kind   string // "none", "hash", "list" or "string"
 	fields map[string]string
+	items  []string
 	ttl    time.Duration
 }
 
@@ -76,6 +82,10 @@ func hash(ttl time.Duration, fields ...string) content {
 	return c
 }
 
+func list(ttl time.Duration, items ...string) content {
+	return content{kind: "list", items: items, ttl: ttl}
+}
+
 func text(ttl time.Duration) content { return content{kind: "string", ttl: ttl} }
 
 // put writes a content to a key.
@@ -86,6 +96,8 @@ func (w world) put(t *testing.T, key string, c content) {
 		for field, value := range c.fields {
 			w.do(t, "HSET", key, field, value)
 		}
+	case "list":
+		w.do(t, append([]string{"RPUSH", key}, c.items...)...)
 	case "string":
 		w.do(t, "SET", key, "something else")
 	}
@@ -99,10 +111,13 @@ func (w world) get(t *testing.T, key string) content {
 	kind, err := w.do(t, "TYPE", key).ToString()
 	require.NoError(t, err)
 	c := content{kind: kind}
-	if kind == "hash" {
+	switch kind {
+	case "hash":
 		c.fields, err = w.do(t, "HGETALL", key).AsStrMap()
-		require.NoError(t, err)
+	case "list":
+		c.items, err = w.do(t, "LRANGE", key, "0", "-1").AsStrSlice()
 	}
+	require.NoError(t, err)
 	ttl, err := w.do(t, "PTTL", key).ToInt64()
 	require.NoError(t, err)
 	c.ttl = time.Duration(ttl) * time.Millisecond
@@ -112,119 +127,84 @@ func (w world) get(t *testing.T, key string) content {
 // requireContent checks what lies at a key.
 func (w world) requireContent(t *testing.T, key string, want content) {
 	t.Helper()
-	got := w.get(t, key)
-	got.ttl = rounded(got.ttl, want.ttl)
-	require.Equal(t, want, got)
+	require.Equal(t, want, w.get(t, key).settled(want))
+}
+
+// settled returns the content with the time to live that the wanted one has, if they
+// agree but for the time that has passed.
+func (c content) settled(want content) content {
+	c.ttl = rounded(c.ttl, want.ttl)
+	return c
+}
+
+// orNothing returns the content, or nothing in the place of none.
+func (c content) orNothing() content {
+	if c.kind == "" {
+		return nothing
+	}
+	return c
 }
 
 // rounded returns want if the time to live got was want a moment ago.
 func rounded(got, want time.Duration) time.Duration {
-	if want > 0 && want-slack < got && got <= want {
+	if 0 < got && want-slack < got && got <= want {
 		return want
 	}
 	return got
 }
 
-// An ear hears what is published on the channel of the tables.
+// An ear hears what is published on any channel. It listens by a pattern, so that no
+// script takes it for a client.
 type ear struct {
 	world    world
-	messages chan string
+	messages chan rueidis.PubSubMessage
 }
 
 func (w world) listen(t *testing.T) ear {
 	t.Helper()
-	e := ear{world: w, messages: make(chan string, 16)}
+	e := ear{world: w, messages: make(chan rueidis.PubSubMessage, 64)}
+	w.subscribe(t, func(m rueidis.PubSubMessage) { e.messages <- m }, "PSUBSCRIBE", "*")
+	return e
+}
+
+// subscribe subscribes a connection of its own to one channel or pattern.
+func (w world) subscribe(t *testing.T, hear func(rueidis.PubSubMessage), command, name string) {
+	t.Helper()
 	conn, release := w.Dedicate()
 	t.Cleanup(func() { conn.Close(); release() })
 	confirmed := make(chan struct{})
 	conn.SetPubSubHooks(rueidis.PubSubHooks{
-		OnMessage:      func(m rueidis.PubSubMessage) { e.messages <- m.Message },
+		OnMessage:      hear,
 		OnSubscription: func(rueidis.PubSubSubscription) { close(confirmed) },
 	})
-	require.NoError(t, conn.Do(t.Context(), conn.B().Subscribe().Channel(channel).Build()).Error())
+	subscribe := conn.B().Subscribe().Channel(name).Build()
+	if command == "PSUBSCRIBE" {
+		subscribe = conn.B().Psubscribe().Pattern(name).Build()
+	}
+	require.NoError(t, conn.Do(t.Context(), subscribe).Error())
 	<-confirmed
-	return e
 }
 
-// heard returns what has been published since the last call.
+// attend makes somebody listen on each of the channels, who never reads.
+func (w world) attend(t *testing.T, channels ...string) {
+	t.Helper()
+	for _, name := range channels {
+		w.subscribe(t, func(rueidis.PubSubMessage) {}, "SUBSCRIBE", name)
+	}
+}
+
+// heard returns what has been published since the last call, each message behind its
+// channel.
 func (e ear) heard(t *testing.T) []string {
 	t.Helper()
 	const end = "end of test"
 	e.world.do(t, "PUBLISH", channel, end)
-	heard := []string{}
+	var heard []string
 	for m := range e.messages {
-		if m == end {
+		if m.Message == end {
 			break
 		}
-		heard = append(heard, m)
+		heard = append(heard, m.Channel+" "+m.Message)
 	}
 	return heard
-}
-
-// A row is one line of a script's table: what lies at the key, what the script
-// answers, and what lies there afterwards.
-type row struct {
-	name   string
-	before content
-	run    func(ctx context.Context, w world) (any, error)
-	reply  any
-	err    string // instead of the reply
-	after  content
-	again  any // the reply when it runs a second time, after which the state is the same
-	says   int // how often it publishes, both times together
-}
-
-func check(t *testing.T, rows []row) {
-	t.Helper()
-	for _, r := range rows {
-		for name, connect := range worlds {
-			t.Run(r.name+name, func(t *testing.T) { r.check(t, connect(t)) })
-		}
-	}
-}
-
-func (r row) check(t *testing.T, w world) {
-	t.Helper()
-	e := w.listen(t)
-	w.put(t, key, r.before)
-	for _, want := range []any{r.reply, r.again} {
-		w.do(t, "SCRIPT", "FLUSH") // the server need not know the script
-		got, err := r.run(t.Context(), w)
-		if r.err != "" {
-			require.ErrorContains(t, err, r.err)
-		} else {
-			require.NoError(t, err)
-			require.Equal(t, want, settled(got, want))
-		}
-		w.requireContent(t, key, r.after)
-	}
-	heard := e.heard(t)
-	assert.Len(t, heard, r.says)
-	for _, m := range heard {
-		assert.Equal(t, "0", m)
-	}
-}
-
-// settled returns the reply with the times that the wanted one has, if they agree but
-// for the time that has passed.
-func settled(got, want any) any {
-	switch got := got.(type) {
-	case lua.Acquired:
-		if want, ok := want.(lua.Acquired); ok {
-			got.TTL = rounded(got.TTL, want.TTL)
-		}
-		return got
-	case lua.Released:
-		if want, ok := want.(lua.Released); ok {
-			got.TTL = rounded(got.TTL, want.TTL)
-		}
-		return got
-	case lua.State:
-		if want, ok := want.(lua.State); ok {
-			got.TTL = rounded(got.TTL, want.TTL)
-			got.Fields = maps.Clone(got.Fields)
-		}
-		return got
-	}
-	return got
 }

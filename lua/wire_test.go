@@ -1,6 +1,7 @@
 package lua_test
 
 import (
+	"context"
 	"math"
 	"strings"
 	"testing"
@@ -71,6 +72,46 @@ func TestLockIsAHashOfItsOwnerAndADecimalCount(t *testing.T) {
 	}
 }
 
+func TestLockOfAnyNameIsHandedOver(t *testing.T) {
+	for name, key := range names {
+		t.Run(name, func(t *testing.T) {
+			for name, connect := range worlds {
+				t.Run(name, func(t *testing.T) {
+					w := connect(t)
+					queue, tail := "rlock_queue:{"+key+"}", "{"+key+"}"
+					client, _, _ := strings.Cut(you, ":")
+					w.attend(t, "rlock_grant:"+tail+":"+client)
+					e := w.listen(t)
+					w.put(t, key, hash(30*time.Second, me, "1"))
+
+					asked, err := lua.Enqueue(t.Context(), w, lua.Enqueuing{Key: key, Queue: queue, Owner: you, Lease: time.Minute, Ticket: yours})
+					require.NoError(t, err)
+					assert.Equal(t, lua.NotOwner, asked.Status)
+					handed, err := lua.HandOver(t.Context(), w, key, me, neighbour, 30*time.Second)
+					require.NoError(t, err)
+					assert.Equal(t, done, handed)
+					passed, err := lua.Pass(t.Context(), w, lua.Passing{Key: key, Queue: queue, Tail: tail, Owner: neighbour, Most: 7})
+					require.NoError(t, err)
+					assert.Equal(t, lua.Stranger, passed.Successor)
+					heard := timeless(e.heard(t), passed)
+					assert.Equal(t, []string{"rlock_grant:" + tail + ":" + client + " grant " + you + " 7 @ 3000 1 0"}, heard)
+
+					keys, err := w.do(t, "KEYS", "*").AsStrSlice()
+					require.NoError(t, err)
+					assert.Equal(t, []string{key}, keys, "an empty queue is gone")
+					served, err := lua.Withdraw(t.Context(), w, key, queue, tail, you, yours)
+					require.NoError(t, err)
+					assert.True(t, served)
+					passed, err = lua.Pass(t.Context(), w, lua.Passing{Key: key, Queue: queue, Tail: tail, Owner: you, Most: 7})
+					require.NoError(t, err)
+					assert.Equal(t, toNobody, passed)
+					assert.Equal(t, []string{"redisson_lock__channel:" + tail + " 0"}, e.heard(t))
+				})
+			}
+		})
+	}
+}
+
 func TestReleaseOfAJavaOwnersLockNeedsItsName(t *testing.T) {
 	for name, connect := range worlds {
 		t.Run(name, func(t *testing.T) {
@@ -113,6 +154,23 @@ func TestLeasesAreWholeMillisecondsRoundedUp(t *testing.T) {
 			_, err = lua.Reduce(t.Context(), w, key, me, 1, lease)
 			require.NoError(t, err)
 			assert.Equal(t, want, ttl(), "reduce with %v", lease)
+
+			_, err = lua.HandOver(t.Context(), w, key, me, neighbour, lease)
+			require.NoError(t, err)
+			assert.Equal(t, want, ttl(), "hand_over with %v", lease)
+
+			p := passing()
+			p.Owner, p.Neighbour, p.Lease = neighbour, me, lease
+			_, err = lua.Pass(t.Context(), w, p)
+			require.NoError(t, err)
+			assert.Equal(t, want, ttl(), "pass with %v", lease)
+
+			w.do(t, "DEL", key)
+			e := enqueuing()
+			e.Lease = lease
+			_, err = lua.Enqueue(t.Context(), w, e)
+			require.NoError(t, err)
+			assert.Equal(t, want, ttl(), "enqueue with %v", lease)
 		}
 	})
 }
@@ -126,15 +184,45 @@ func TestLongestLeaseIsKept(t *testing.T) {
 	verdicts, err := lua.Renew(t.Context(), w, []lua.Renewal{{Key: key, Owner: me, Lease: longest}})
 	require.NoError(t, err)
 	assert.Equal(t, []lua.Verdict{lua.Kept}, verdicts)
-	ttl, err := w.do(t, "PTTL", key).ToInt64()
+	left := func(key string) int64 {
+		ttl, err := w.do(t, "PTTL", key).ToInt64()
+		require.NoError(t, err)
+		return ttl
+	}
+	assert.InDelta(t, longest.Milliseconds(), left(key), float64(slack.Milliseconds()))
+
+	// The queue lives a minute longer.
+	e := enqueuing()
+	e.Owner, e.Lease = you, longest
+	_, err = lua.Enqueue(t.Context(), w, e)
 	require.NoError(t, err)
-	assert.InDelta(t, longest.Milliseconds(), ttl, float64(slack.Milliseconds()))
+	assert.InDelta(t, longest.Milliseconds()+60_000, left(queue), float64(slack.Milliseconds()))
+	_, err = lua.HandOver(t.Context(), w, key, me, neighbour, longest)
+	require.NoError(t, err)
+	assert.InDelta(t, longest.Milliseconds(), left(key), float64(slack.Milliseconds()))
+
+	w.attend(t, grants(you))
+	w.do(t, "DEL", queue)
+	w.put(t, queue, list(eternal, yours))
+	p := passing()
+	p.Owner, p.Neighbour, p.Lease, p.Ticket = neighbour, me, longest, mine
+	_, err = lua.Pass(t.Context(), w, p)
+	require.NoError(t, err)
+	assert.InDelta(t, longest.Milliseconds()+60_000, left(queue), float64(slack.Milliseconds()))
 }
 
 func TestScriptsRunInProtocol2Too(t *testing.T) {
 	w := world{server.Client(t, resp2)}
 	w.do(t, "FLUSHALL")
+	w.attend(t, grants(me))
 	const s = time.Second
+	timed := waits(30 * s)
+	timed.Time = clock
+	served := func(ctx context.Context, w world) (any, error) { // by another process
+		w.do(t, "DEL", key)
+		w.put(t, key, hash(30*s, you, "1"))
+		return pass(func(p *lua.Passing) { p.Owner = you })(ctx, w)
+	}
 	for _, r := range []row{
 		{run: acquire(1, 30*s), reply: got(0)},
 		{run: acquire(2, 30*s), reply: got(1)},
@@ -144,6 +232,16 @@ func TestScriptsRunInProtocol2Too(t *testing.T) {
 		{run: release, reply: done},
 		{run: inspect, reply: lua.State{TTL: lua.Free, Fields: map[string]string{}}},
 		{run: forceRelease, reply: lua.Released{}},
+		{run: enqueue(), reply: gotNow(0)},
+		{run: handOver, reply: done},
+		{run: enqueue(clocked), reply: timed},
+		{run: withdraw, reply: false},
+		{run: pass(beside), reply: toNeighbour},
+		{run: enqueue(), reply: waits(30 * s)},
+		{run: served, reply: toStranger(3 * s)},
+		{run: withdraw, reply: true},
+		{run: pass(), reply: toNobody},
+		{run: releaseAlone, reply: free},
 	} {
 		got, err := r.run(t.Context(), w)
 		require.NoError(t, err)

@@ -4,14 +4,28 @@
 -- KEYS[2]  queue: a list of tickets
 -- ARGV[1]  owner
 -- ARGV[2]  ticket
+-- ARGV[3]  tail of the names of the lock's channels
 --
 -- Returns {1, holds}  the ticket was served before: the owner has the lock
 --         {0, pttl}   it was not; pttl is -2 if the lock is free
+-- Where the first ticket goes while the lock is free, or held for no longer than a first
+-- lease, the one behind it is told when to look: "look <pttl>". Whoever served the ticket
+-- before may be gone.
 --
 -- Twice is harmless: the second time finds no ticket.
-redis.call('LREM', KEYS[2], 1, ARGV[2])
-local holds = redis.call('HGET', KEYS[1], ARGV[1])
+local key, queue, owner, ticket = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local first = redis.pcall('LINDEX', queue, 0) == ticket
+redis.call('LREM', queue, 1, ticket)
+local holds = redis.call('HGET', key, owner)
 if holds then
   return {1, tonumber(holds) or 0}
 end
-return {0, redis.call('PTTL', KEYS[1])}
+local pttl = redis.call('PTTL', key)
+if first and pttl ~= -1 and pttl <= 3000 then
+  local head = redis.pcall('LINDEX', queue, 0)
+  local client = type(head) == 'string' and string.match(head, '^([^:]+):')
+  if client then
+    redis.pcall('PUBLISH', 'rlock_grant:' .. ARGV[3] .. ':' .. client, 'look ' .. math.max(pttl, 0))
+  end
+end
+return {0, pttl}

@@ -71,7 +71,7 @@ func (a *acquisition) run() (*Hold, error) {
 	}
 	w := room.join(a)
 	defer w.leave()
-	w.knows(before, first.ttl)
+	w.knows(before, first)
 	return a.waitIn(room, w, true)
 }
 
@@ -92,7 +92,10 @@ func (a *acquisition) waitIn(room *room, w *waiter, answered bool) (*Hold, error
 			if last {
 				w.hurry()
 			}
-			got = a.try(w)
+			owed := w.owes(false)
+			if got = a.try(w); got.err != nil && owed {
+				w.owes(true) // it still does not know
+			}
 		}
 		switch {
 		case got.hold != nil:
@@ -101,7 +104,7 @@ func (a *acquisition) waitIn(room *room, w *waiter, answered bool) (*Hold, error
 			if last {
 				return nil, a.notAcquired(got.ttl)
 			}
-			room.taken(got.ttl)
+			room.taken(got)
 			answered, delay = true, firstDelay
 		case last || !answered || !passing(got.err):
 			room.unused()
@@ -136,7 +139,11 @@ func (a *acquisition) served(w *waiter) (outcome, bool) {
 		r.client.forward(r, g.owner)
 		return outcome{}, false
 	case g != nil:
-		return a.accept(g)
+		got, ok := a.accept(g)
+		if !ok {
+			w.owes(true)
+		}
+		return got, ok
 	default:
 		return outcome{}, false
 	}

@@ -68,7 +68,7 @@ func (c *Client) withdraw(t *tenure, ticket string) {
 		defer t.give()
 		var served bool
 		_, f := c.ask(context.Background(), func(ctx context.Context) (err error) {
-			served, err = lua.Withdraw(ctx, c.rdb, t.room.names.lock, t.room.names.queue, t.field, ticket)
+			served, err = lua.Withdraw(ctx, c.rdb, t.room.names.lock, t.room.names.queue, t.room.names.tail, t.field, ticket)
 			return err
 		})
 		if f == nil && served {
@@ -94,6 +94,9 @@ func (t *tenure) decline() {
 	t.room.mu.Lock()
 	wanted := len(t.holds) > 0
 	left := t.waiting
+	if t.retired.Load() { // nobody will try by this name again
+		left = 0
+	}
 	for e := t.room.queue.Front(); e != nil && left > 0; e = e.Next() {
 		if w, _ := e.Value.(*waiter); w.tenure == t {
 			wanted = true
@@ -138,7 +141,7 @@ func (r *room) surrenderTicket(ctx context.Context, ticket string) error {
 	owner, _, _ := strings.Cut(ticket, " ")
 	var served bool
 	_, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, owner, ticket)
+		served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, r.names.tail, owner, ticket)
 		return err
 	})
 	if f != nil {

@@ -81,9 +81,13 @@ func (r *room) inherit() {
 		})
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if f == nil && got.Status == lua.Done && got.Successor == lua.Stranger {
+		switch {
+		case f != nil || got.Status != lua.Done: // whoever has it is responsible
+		case got.Successor == lua.Stranger:
 			c.anchored(anchor{sent: sent, server: got.Time})
 			r.mindLocked(got.First)
+		default:
+			r.dueLocked()
 		}
 	})
 }

@@ -26,7 +26,7 @@ type Hold struct {
 	// What follows is protected by tenure.room.mu.
 
 	trust       watchdog.Trust
-	provisional bool // the server has a shorter lease, until it is confirmed
+	provisional bool // the server has, or may have, a shorter lease; it is to be asked again
 	known       bool // Lock has returned it
 	leaving     bool // Unlock was called
 	ended       bool
@@ -216,8 +216,13 @@ func (h *Hold) renewedLocked(sent time.Time) {
 	if lease == 0 || h.lease > 0 && !h.provisional {
 		return
 	}
-	h.provisional = false
-	h.trust = h.trust.Later(watchdog.Since(sent, lease))
+	sure := h.tenure.sureLocked(lease)
+	h.trust = h.trust.Later(watchdog.Since(sent, sure))
+	h.provisional = sure < lease
+	if h.provisional {
+		h.tenure.client.alarm.set(h, sent.Add(sure/3))
+		return
+	}
 	h.tenure.client.alarm.set(h, h.trust.Until())
 }
 

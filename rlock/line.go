@@ -39,6 +39,7 @@ type line struct {
 	// expect a longer lease than a first one, and have to be told when to look; -1: all.
 	behind int
 
+	look time.Time   // when to look should nothing be heard: the one before was granted the lock
 	heir *time.Timer // looks after the last grant to another process
 }
 
@@ -95,8 +96,9 @@ func (r *room) announced(string) {
 func (r *room) told(payload string) {
 	if ms, ok := strings.CutPrefix(payload, "look "); ok {
 		if n, err := strconv.ParseInt(ms, 10, 64); err == nil && n >= 0 {
-			if until := time.Now().Add(time.Duration(n)*time.Millisecond + 2*heirDelay); until.Before(r.until) {
-				r.untilLocked(until)
+			r.line.look = time.Now().Add(time.Duration(n)*time.Millisecond + 2*heirDelay)
+			if r.line.look.Before(r.until) {
+				r.untilLocked(r.line.look)
 			}
 		}
 		return
@@ -111,7 +113,7 @@ func (r *room) told(payload string) {
 	r.line.run, r.line.local, r.line.behind = g.run, 0, g.behind
 	for e := r.queue.Front(); e != nil; e = e.Next() {
 		w, _ := e.Value.(*waiter)
-		if w.tenure.field != g.owner {
+		if w.tenure.field != g.owner || w.tenure.retired.Load() {
 			continue
 		}
 		if w.attempt == g.attempt {
@@ -121,11 +123,6 @@ func (r *room) told(payload string) {
 		}
 		w.wake()
 		return
-	}
-	for _, t := range r.holders {
-		if t.field == g.owner {
-			return // it found out by trying
-		}
 	}
 	r.client.forward(r, g.owner)
 }

@@ -109,12 +109,17 @@ func (r *room) nudgeLocked() {
 	}
 }
 
-// takenLocked notes that somebody has the lock for another ttl.
-func (r *room) takenLocked(ttl time.Duration) {
+// takenLocked notes that an attempt found somebody else to have the lock for another ttl.
+func (r *room) takenLocked(got outcome) {
+	ttl := got.ttl
 	if ttl < 0 { // no expiry: look now and then, in case nobody tells
 		ttl = r.client.watchdogTimeout
 	}
-	r.untilLocked(time.Now().Add(ttl + time.Millisecond))
+	until := got.asked.Add(ttl + time.Millisecond)
+	if look := r.line.look; look.After(got.asked) && look.Before(until) {
+		until = look // which was said during the attempt
+	}
+	r.untilLocked(until)
 }
 
 // untilLocked sets when whoever is in front shall try at the latest.
@@ -126,10 +131,10 @@ func (r *room) untilLocked(until time.Time) {
 }
 
 // taken is takenLocked for a waiter that has tried.
-func (r *room) taken(ttl time.Duration) {
+func (r *room) taken(got outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.takenLocked(ttl)
+	r.takenLocked(got)
 	if r.activeLocked() {
 		r.fault = nil
 	}

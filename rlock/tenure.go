@@ -44,6 +44,9 @@ type tenure struct {
 	low, high int
 	blurred   bool
 
+	// floor is what an unanswered script may still shorten the lease to; 0: nothing does.
+	floor time.Duration
+
 	waiting int // waiters in the room
 
 	watch *watchdog.Watch[*tenure] // while there are holds
@@ -61,9 +64,10 @@ func (t *tenure) give() { <-t.turn }
 // An outcome is what an attempt to acquire came to: a hold, or somebody else's
 // remaining lease, or an error.
 type outcome struct {
-	hold *Hold
-	ttl  time.Duration
-	err  error
+	hold  *Hold
+	ttl   time.Duration
+	asked time.Time // no later than when the server said so
+	err   error
 }
 
 // errRetired means that the attempt must be made by a new tenure.
@@ -118,7 +122,7 @@ func (t *tenure) acquire(ctx context.Context, r request, w *waiter) outcome {
 		}
 		lease := t.leaseFor(r)
 		got, sent, open, f := t.demand(ctx, w, count, lease)
-		if open && count > 1 {
+		if open {
 			t.blur(count)
 		}
 		if f != nil {
@@ -136,7 +140,7 @@ func (t *tenure) acquire(ctx context.Context, r request, w *waiter) outcome {
 			// is the first.
 			t.lose(Removed)
 		case got.Status == lua.NotOwner:
-			return outcome{ttl: got.TTL}
+			return outcome{ttl: got.TTL, asked: sent}
 		case got.Status == lua.OtherKind:
 			return outcome{err: errOtherKind}
 		default:
@@ -258,21 +262,17 @@ func (t *tenure) countLocked(count int) {
 // time is over already or the client was closed meanwhile. The caller has the tenure's
 // turn.
 func (t *tenure) grant(ctx context.Context, r request, count int, since time.Time, lease time.Duration) outcome {
-	h := &Hold{
-		tenure:      t,
-		parent:      ctx,
-		lease:       r.lease,
-		trust:       watchdog.Since(since, lease),
-		provisional: lease < t.leaseFor(r),
-	}
+	h := &Hold{tenure: t, parent: ctx, lease: r.lease}
 	if end := r.lease + r.maxHold; end > 0 { // one of them is 0
 		h.limit = since.Add(end)
 	}
 	now := time.Now()
-	over := h.trust.Over(now)
 	t.client.enlist(t)
 
 	t.room.mu.Lock()
+	sure := t.sureLocked(lease)
+	h.trust, h.provisional = watchdog.Since(since, sure), sure < t.leaseFor(r)
+	over := h.trust.Over(now)
 	t.countLocked(count)
 	t.holds = append(t.holds, h)
 	if t.watch == nil {
@@ -286,7 +286,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	switch {
 	case over: // nobody will have it, and it is given back below
 	case h.provisional:
-		t.client.alarm.set(h, now.Add(confirmAfter))
+		t.client.alarm.set(h, since.Add(min(confirmAfter, sure/3)))
 	default:
 		t.client.alarm.set(h, h.trust.Until())
 	}
@@ -303,6 +303,14 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	}
 	t.undo(ctx, h)
 	return outcome{err: refused}
+}
+
+// sureLocked returns how much of a lease can be relied on.
+func (t *tenure) sureLocked(lease time.Duration) time.Duration {
+	if t.floor > 0 {
+		return min(lease, t.floor)
+	}
+	return lease
 }
 
 // undo gives back a hold that nobody will ever know of. The caller has the tenure's

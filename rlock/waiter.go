@@ -53,11 +53,11 @@ func (r *room) join(a *acquisition) *waiter {
 
 // knows tells a new waiter what its attempt has found, and what was known before:
 // whatever was heard since may be the very release that is being waited for.
-func (w *waiter) knows(before glance, ttl time.Duration) {
+func (w *waiter) knows(before glance, got outcome) {
 	r := w.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.takenLocked(ttl)
+	r.takenLocked(got)
 	if r.front() == w { // else whoever is in front heard it
 		alone := r.line.open && len(r.holders) == 0 // and wants a ticket
 		r.due = r.activeLocked() && (alone || before != glance{active: true, heard: r.heard})
@@ -79,6 +79,14 @@ func (w *waiter) hurry() {
 	w.room.mu.Lock()
 	defer w.room.mu.Unlock()
 	w.hurried = true
+}
+
+// owes notes whether the lock may be the owner's, and reports whether it might be before.
+func (w *waiter) owes(owed bool) (before bool) {
+	w.room.mu.Lock()
+	defer w.room.mu.Unlock()
+	before, w.owed = w.owed, owed
+	return before
 }
 
 // pick returns what the waiter was handed, once, or nil.

@@ -1,0 +1,109 @@
+package lua_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/go-rlock/rlock/lua"
+)
+
+// neighbour is another owner of the process that me belongs to.
+const neighbour = "11111111-2222-3333-4444-555555555555:58"
+
+func handOver(ctx context.Context, w world) (any, error) {
+	return lua.HandOver(ctx, w, key, me, neighbour, 30*time.Second)
+}
+
+func withdraw(ctx context.Context, w world) (any, error) {
+	return lua.Withdraw(ctx, w, key, queue, tail, me, mine)
+}
+
+func TestHandOverReplacesTheOwnerAndSaysNothing(t *testing.T) {
+	const s = time.Second
+	handed := hash(30*s, neighbour, "1")
+	unchanged := func(name string, before content, reply lua.Released) row {
+		return row{name: name, before: before, run: handOver, reply: reply, after: before, again: reply}
+	}
+	check(t, []row{
+		{name: "OneHold", before: hash(20*s, me, "1"), run: handOver, reply: done, after: handed, again: done},
+		{name: "ManyHolds", before: hash(20*s, me, "9"), run: handOver, reply: done, after: handed, again: done},
+		{name: "ShorterLease", before: hash(120*s, me, "1"), run: handOver, reply: done, after: handed, again: done},
+		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: handOver, reply: done, after: handed, again: done},
+		{
+			name: "BothOwners", before: hash(20*s, me, "1", neighbour, "4"), run: handOver,
+			reply: done, after: handed, again: done,
+		},
+		{
+			name: "NoTicketIsServed", before: hash(20*s, me, "1"), tickets: list(40*s, yours), attend: []string{grants(you)}, run: handOver,
+			reply: done, after: handed, queued: list(40*s, yours), again: done,
+		},
+		unchanged("HandedOverBefore", hash(30*s, neighbour, "2"), done),
+		{ // trust counts from the copy that was answered
+			name: "HandedOverAWhileAgo", before: hash(20*s, neighbour, "2"), tickets: list(40*s, yours), run: handOver,
+			reply: done, after: hash(30*s, neighbour, "2"), queued: list(40*s, yours), again: done,
+		},
+		unchanged("FreeLock", nothing, free),
+		unchanged("HeldByAnother", hash(20*s, you, "2"), notOwner(20*s)),
+		unchanged("HeldByAnotherForEver", hash(eternal, you, "2"), notOwner(lua.Forever)),
+		unchanged("OwnReadWriteLock", hash(20*s, me, "1", you, "1", "mode", "read"), other),
+		unchanged("OwnReadWriteLockOfBoth", hash(20*s, me, "1", neighbour, "1", "mode", "read"), other),
+		unchanged("ReadWriteLockOfAnother", hash(20*s, you, "1", "mode", "read"), notOwner(20*s)),
+		unchanged("ReadWriteLockOfTheNext", hash(20*s, neighbour, "1", "mode", "read"), notOwner(20*s)),
+		{name: "SomethingElse", before: text(20 * s), run: handOver, err: "WRONGTYPE", after: text(20 * s)},
+	})
+}
+
+func TestWithdrawTakesOneTicketAndTellsWhetherItWasServed(t *testing.T) {
+	const s = time.Second
+	held, served := hash(20*s, you, "1"), hash(3*s, me, "1")
+	check(t, []row{
+		{
+			name: "NotServed", before: held, tickets: list(40*s, yours, mine, theirs), run: withdraw,
+			reply: false, after: held, queued: list(40*s, yours, theirs), again: false,
+		},
+		{
+			name: "OnlyTicket", before: held, tickets: list(40*s, mine), run: withdraw,
+			reply: false, after: held, queued: nothing, again: false,
+		},
+		{
+			name: "OtherTicketsOfTheOwnerStay", before: held, tickets: list(40*s, earlier, mine+"0", mine), run: withdraw,
+			reply: false, after: held, queued: list(40*s, earlier, mine+"0"), again: false,
+		},
+		{
+			name: "TicketThatIsThereTwice", before: held, tickets: list(40*s, mine, yours, mine), run: withdraw,
+			reply: false, after: held, queued: list(40*s, yours, mine), again: false, twice: list(40*s, yours),
+		},
+		{
+			name: "Served", before: served, tickets: list(40*s, yours), run: withdraw,
+			reply: true, after: served, queued: list(40*s, yours), again: true,
+		},
+		{
+			name: "ServedAndThereAgain", before: served, tickets: list(40*s, yours, mine), run: withdraw,
+			reply: true, after: served, queued: list(40*s, yours), again: true,
+		},
+		{name: "ServedAndCountIsNoNumber", before: hash(20*s, me, "many"), run: withdraw, reply: true, after: hash(20*s, me, "many"), again: true},
+		{name: "NothingIsThere", before: nothing, run: withdraw, reply: false, after: nothing, again: false},
+		{name: "LockIsGone", before: nothing, tickets: list(40*s, mine), run: withdraw, reply: false, after: nothing, again: false},
+		{
+			name: "LockIsGoneAndSomebodyIsBehind", before: nothing, tickets: list(40*s, mine, yours, theirs), run: withdraw,
+			reply: false, after: nothing, queued: list(40*s, yours, theirs), says: []string{look(yours, 0)}, again: false,
+		},
+		{
+			name: "LockIsGoneAndSomebodyIsBeforeIt", before: nothing, tickets: list(40*s, yours, mine, theirs), run: withdraw,
+			reply: false, after: nothing, queued: list(40*s, yours, theirs), again: false,
+		},
+		{
+			name: "HeldForLongAndSomebodyIsBehind", before: held, tickets: list(40*s, mine, yours), run: withdraw,
+			reply: false, after: held, queued: list(40*s, yours), again: false,
+		},
+		{
+			name: "QueueIsNoList", before: served, tickets: text(40 * s), run: withdraw,
+			err: "WRONGTYPE", after: served, queued: text(40 * s),
+		},
+		{
+			name: "SomethingElse", before: text(20 * s), tickets: list(40*s, yours, mine), run: withdraw,
+			err: "WRONGTYPE", after: text(20 * s), queued: list(40*s, yours),
+		},
+	})
+}
