@@ -71,7 +71,11 @@ command net[COPIES];         /* 0: the script that is awaited; the others: stray
 typedef grant { byte name; byte attempt; byte age; byte clock };
 grant mail[GRANTS];          /* in order */
 bit late;                    /* time passes although a grant is under way */
+#ifdef NO_FORWARD_TURN
+byte faults = 0;             /* it takes none */
+#else
 byte faults = FAULTS;
+#endif
 
 /* The process. */
 byte name = 1;
@@ -302,7 +306,7 @@ inline told() {
 		skip
 #else
 #ifdef NO_FORWARD_TURN
-		stray(PASS, mail[0].name)
+		j = mail[0].name; stray(PASS, j); j = 0
 #else
 		forwarding = forwarding | (1 << mail[0].name)
 #endif
