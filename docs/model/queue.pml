@@ -23,7 +23,11 @@
 #define N 3
 #endif
 
-#define LONG  4 /* a lease that is renewed */
+#ifndef CALLS
+#define CALLS N
+#endif
+
+#define LONG  3 /* a lease that is renewed */
 #define FIRST 2 /* the lease of a grant until it is confirmed */
 #define NEVER 7 /* of a timer */
 #define MANY  7 /* tickets behind: all of them; -1 on the wire */
@@ -42,7 +46,6 @@
 
 /* The script under way: its reply is on the way. */
 #define NONE     0
-#define ACQUIRED 1
 #define TAKEN    2
 #define GRANTED  3 /* a release that served a ticket */
 #define RELEASED 4 /* a release that was published, or found nothing to release */
@@ -71,19 +74,25 @@ byte turns[N];
 
 /* Messages under way. */
 byte grants[N], grant_age[N], grant_turns[N], grant_behind[N];
-bit  looks[N], publics[N];
+byte looks[N];     /* when, plus 1; 0: no message */
+bit  publics[N];
 
 #ifdef FOREIGN
+#define COUNTED 1
 bit  foreign;           /* the foreigner waits */
 bit  foreign_due;       /* it has heard of a release, or its timer has fired */
 byte foreign_timer = NEVER;
+byte passed_over;       /* holds in a row that others were handed while it waits */
 bit  foreign_turn;      /* a release was announced for it */
 #else
 #define foreign 0
+#define COUNTED 0
 #define foreign_due 0
 #endif
 
 byte faults = FAULTS;
+byte calls = CALLS;      /* of Lock that are still to come */
+byte came;              /* the last process that has come: they come in their order */
 byte late;              /* messages of this kind: 1 grants, 2 when to look, 3 releases */
 bit  closed;
 byte gone;              /* processes that are dead or frozen, or were */
@@ -127,7 +136,7 @@ inline push(p) {
 inline publish() {
 	i = 0;
 	do
-	:: i < N -> publics[i] = publics[i] || listens[i]; i++
+	:: i < N -> publics[i] = publics[i] || listens[i] && !deaf[i]; i++
 	:: else -> break
 	od;
 	i = 0;
@@ -163,7 +172,7 @@ inline publish() {
 /* The ticket at the head of the queue is told when to look. */
 inline look_out() {
 	if
-	:: queue[0] != 0 && listens[queue[0] - 1] -> looks[queue[0] - 1] = 1
+	:: queue[0] != 0 && listens[queue[0] - 1] && !deaf[queue[0] - 1] -> looks[queue[0] - 1] = ttl + 1
 	:: else
 	fi
 }
@@ -175,7 +184,7 @@ inline pass(r, b) {
 	:: turn_over(r) ->
 		assert(foreign);
 #ifdef FOREIGN
-		foreign_turn = 1;
+		foreign_turn = 1; passed_over = 0;
 #endif
 		publish()
 	:: else ->
@@ -197,7 +206,7 @@ inline pass(r, b) {
 				if
 				:: !deaf[head] ->
 					grants[head] = FRESH; grant_age[head] = 0;
-					grant_turns[head] = LEAST(r + 1, TURNS); grant_behind[head] = more
+					grant_turns[head] = LEAST(r + 1, TURNS) * COUNTED; grant_behind[head] = more
 				:: else
 				fi;
 #ifndef NO_LOOK
@@ -219,24 +228,30 @@ inline pass(r, b) {
 	fi
 }
 
+inline hold(p, prov, b, r) {
+#ifdef FOREIGN
+	passed_over = (prov && foreign -> passed_over + 1 : 0);
+	assert(passed_over <= TURNS);
+#endif
+	does[p] = HOLD; due[p] = 0; timer[p] = NEVER;
+	provisional[p] = prov; confirm[p] = prov; behind[p] = b; turns[p] = r * COUNTED
+}
+
 inline try(p) {
 	due[p] = 0; timer[p] = NEVER;
 	if
-	:: owner == 0 ->
+	:: owner == 0 || owner == p + 1 ->
+		grants[p] = (owner == p + 1 && grants[p] == FRESH -> STALE : grants[p]);
+#ifdef FOREIGN
+		assert(!foreign_turn || late == 3);
+#endif
 		owner = p + 1; ttl = LONG; wasted = 0; unconfirmed = 0;
-		remove_ticket(p); op[p] = ACQUIRED
-	:: owner == p + 1 ->
-		ttl = LONG; wasted = 0; unconfirmed = 0; remove_ticket(p); op[p] = ACQUIRED;
-		grants[p] = (grants[p] == FRESH -> STALE : grants[p])
+		remove_ticket(p);
+		hold(p, 0, MANY, 0)
 	:: owner != 0 && owner != p + 1 ->
 		push(p); op[p] = TAKEN; seen[p] = ttl
 	fi;
 	printf("process %d tries: %d; owner %d ttl %d\n", p, op[p], owner, ttl)
-}
-
-inline hold(p, prov, b, r) {
-	does[p] = HOLD; due[p] = 0; timer[p] = NEVER;
-	provisional[p] = prov; confirm[p] = prov; behind[p] = b; turns[p] = r
 }
 
 inline idle(p) {
@@ -247,9 +262,9 @@ inline idle(p) {
  * lock is taken; what it finds may be older than the message. */
 inline look(p) {
 	if
-	:: does[p] == WAIT && op[p] == NONE -> timer[p] = LEAST(timer[p], FIRST)
+	:: does[p] == WAIT && op[p] == NONE -> timer[p] = LEAST(timer[p], looks[p] - 1)
 #ifndef NO_LOOK_KEPT
-	:: does[p] == WAIT && op[p] != NONE -> seen[p] = LEAST(seen[p], FIRST)
+	:: does[p] == WAIT && op[p] != NONE -> seen[p] = LEAST(seen[p], looks[p] - 1)
 #endif
 	:: else
 	fi;
@@ -266,7 +281,6 @@ inline heir_of(p) {
 
 inline reply(p) {
 	if
-	:: op[p] == ACQUIRED -> hold(p, 0, MANY, 0)
 	:: op[p] == TAKEN    -> timer[p] = seen[p]
 	:: op[p] == GRANTED  -> heir_of(p); idle(p)
 	:: op[p] == RELEASED -> idle(p)
@@ -293,8 +307,18 @@ inline release(p) {
 	does[p] = IDLE; i = 0; j = 0; served = 0
 }
 
+/* Hand-overs are counted anew. */
+inline recount() {
+#ifdef FOREIGN
+	passed_over = 0
+#else
+	skip
+#endif
+}
+
 inline inherit(p) {
 	heir[p] = NEVER;
+	recount();
 	printf("process %d looks as heir: owner %d ttl %d\n", p, owner, ttl);
 	if
 	:: owner == 0 ->
@@ -321,7 +345,7 @@ inline told(p) {
 		confirm[p] = confirm[p] - (grant_age[p] > 0)
 #endif
 	:: does[p] == WAIT && !(grants[p] == FRESH && grant_age[p] < FIRST_TTL) -> due[p] = 1
-	:: does[p] == IDLE && owner == p + 1 -> release(p)
+	:: does[p] == IDLE && owner == p + 1 -> recount(); release(p)
 	:: else
 	fi;
 	grants[p] = 0; grant_age[p] = 0; grant_turns[p] = 0; grant_behind[p] = 0
@@ -342,7 +366,7 @@ inline withdraw(p) {
 	:: else -> remove_ticket(p)
 	fi;
 	if
-	:: owner == p + 1 -> release(p)
+	:: owner == p + 1 -> recount(); release(p)
 	:: else
 	fi;
 	printf("process %d withdraws\n", p)
@@ -358,9 +382,9 @@ inline die(p) {
 /* Nothing of process p has to be done before time passes. */
 #define calm(p) (health[p] != LIVE || op[p] == NONE && !deaf[p] && heir[p] != 0 && \
 	!(does[p] == WAIT && (due[p] || timer[p] == 0)) && !(does[p] == HOLD && provisional[p] && confirm[p] == 0) && \
-	(grants[p] == 0 || late == 1) && (!looks[p] || late == 2) && (!publics[p] || late == 3))
+	(grants[p] == 0 || late == 1) && (looks[p] == 0 || late == 2) && (!publics[p] || late == 3))
 
-#define unheard(p) (health[p] == LIVE && (grants[p] != 0 || looks[p] || publics[p]))
+#define unheard(p) (health[p] == LIVE && (grants[p] != 0 || looks[p] != 0 || publics[p]))
 #define waits(p) (health[p] == LIVE && does[p] == WAIT)
 
 #if N == 2
@@ -382,7 +406,7 @@ inline lapse(t) { t = (t == NEVER || t == 0 -> t : t - 1) }
 inline tick() {
 	/* The lock is not free while somebody waits who is not about to look. A foreigner
 	 * cannot be told when to look: it depends on the granter. */
-	assert(!(owner == 0 && !some_unheard && (some_wait || foreign && gone < 2)));
+	assert(!(owner == 0 && !some_unheard && (some_wait || foreign && gone < 2 && !closed)));
 	i = 0;
 	do
 	:: i < N ->
@@ -450,12 +474,28 @@ inline tick() {
 #define RETRY(p) due[p] = does[p] == WAIT
 #endif
 
+#ifdef ONE_FROZEN
+#define may_come(p) ((p) == came + 1)
+#define may_freeze(p) ((p) == 1)
+#define OTHER_FAULTS(p)
+#else
+#define may_come(p) ((p) <= came + 1)
+#define may_freeze(p) true
+#define OTHER_FAULTS(p) \
+	:: d_step { health[p] == LIVE && faults > 0 -> faults--; die(p); printf("process %d is killed\n", p) } \
+	:: d_step { health[p] == FROZEN -> thaw(p) } \
+	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p); listens[p] = 0 } \
+	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p) } \
+	:: d_step { health[p] == LIVE && op[p] == GRANTED && faults > 0 -> faults--; op[p] = RELEASED }
+#endif
+
 #define PROCESS(p) \
-	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE -> does[p] = WAIT; due[p] = 1 } \
+	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE && calls > 0 && may_come(p) -> \
+		calls--; came = MOST(came, p); does[p] = WAIT; due[p] = 1 } \
 	:: d_step { health[p] == LIVE && does[p] == WAIT && op[p] == NONE && (due[p] || timer[p] == 0) && free_to_try -> try(p) } \
 	:: d_step { health[p] == LIVE && op[p] != NONE -> reply(p) } \
 	:: d_step { health[p] == LIVE && grants[p] != 0 && op[p] == NONE -> told(p) } \
-	:: d_step { health[p] == LIVE && looks[p] -> look(p) } \
+	:: d_step { health[p] == LIVE && looks[p] != 0 -> look(p) } \
 	:: d_step { health[p] == LIVE && publics[p] -> publics[p] = 0; due[p] = does[p] == WAIT } \
 	:: d_step { health[p] == LIVE && heir[p] == 0 -> inherit(p) } \
 	:: d_step { health[p] == LIVE && does[p] == HOLD && op[p] == NONE -> release(p) } \
@@ -463,12 +503,8 @@ inline tick() {
 	:: d_step { health[p] == LIVE && does[p] == WAIT && op[p] == NONE -> withdraw(p) } \
 	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE && !closed -> closed = 1; die(p); printf("process %d is closed\n", p) } \
 	:: d_step { health[p] == LIVE && deaf[p] -> deaf[p] = 0; listens[p] = 1; RETRY(p) } \
-	:: d_step { health[p] == FROZEN -> thaw(p) } \
-	:: d_step { health[p] == LIVE && faults > 0 -> faults--; die(p); printf("process %d is killed\n", p) } \
-	:: d_step { health[p] == LIVE && faults > 0 -> faults--; health[p] = FROZEN; gone++; printf("process %d freezes\n", p) } \
-	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p); listens[p] = 0 } \
-	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p) } \
-	:: d_step { health[p] == LIVE && op[p] == GRANTED && faults > 0 -> faults--; op[p] = RELEASED }
+	:: d_step { health[p] == LIVE && faults > 0 && may_freeze(p) -> faults--; health[p] = FROZEN; gone++; printf("process %d freezes\n", p) } \
+	OTHER_FAULTS(p)
 
 inline confirmed(p) {
 	if
@@ -502,7 +538,8 @@ active proctype world()
 		:: i < N -> listens[i] = 1; i++
 		:: else -> break
 		od;
-		i = 0
+		i = 0;
+		owner = 1; ttl = LONG; does[0] = HOLD
 	}
 end:	do
 	PROCESS(0)
@@ -519,17 +556,19 @@ end:	do
 	:: d_step { foreign && foreign_due ->
 		foreign_due = 0; foreign_turn = 0;
 		if
-		:: owner == 0 -> owner = FOREIGNER; ttl = LONG; foreign = 0; foreign_timer = NEVER
+		:: owner == 0 -> owner = FOREIGNER; ttl = LONG; foreign = 0; foreign_timer = NEVER; passed_over = 0
 		:: else -> foreign_timer = ttl
 		fi;
 		printf("foreigner tries: owner %d ttl %d\n", owner, ttl) }
 	:: d_step { owner == FOREIGNER -> owner = 0; ttl = 0; publish() }
 #endif
 
+#ifndef ONE_FROZEN
 	/* Fault: messages of one kind are late from now on. */
 	:: d_step { late == 0 && faults > 0 -> faults--; late = 1 }
 	:: d_step { late == 0 && faults > 0 -> faults--; late = 2 }
 	:: d_step { late == 0 && faults > 0 -> faults--; late = 3 }
+#endif
 
 	/* Time. */
 	:: d_step { all_calm && !foreign_due -> tick() }
