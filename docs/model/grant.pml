@@ -25,7 +25,7 @@
 #define STEP   2 /* of a clock that is set, more than the margin */
 
 #define NAMES    (1 + FAULTS)
-#define ATTEMPTS (3 + FAULTS)
+#define ATTEMPTS (2 + FAULTS)
 #define OTHERS   9
 #define TICKETS  (1 + 2 * FAULTS)
 #define GRANTS   (ATTEMPTS + FAULTS)
@@ -71,6 +71,7 @@ command net[COPIES];         /* 0: the script that is awaited; the others: stray
 typedef grant { byte name; byte attempt; byte age; byte clock };
 grant mail[GRANTS];          /* in order */
 bit late;                    /* time passes although a grant is under way */
+byte room = 1;         /* marks what is asserted of the model itself */
 #ifdef NO_FORWARD_TURN
 byte faults = 0;             /* it takes none */
 #else
@@ -103,7 +104,7 @@ byte i, j;
 inline clear_grant(m) { m.name = 0; m.attempt = 0; m.age = 0; m.clock = 0 }
 
 inline send(c, k, n) {
-	assert(net[c].kind == NONE);
+	assert(room && net[c].kind == NONE);
 	net[c].kind = k; net[c].name = n;
 	printf("process: sends command %d of name %d\n", k, n)
 }
@@ -118,7 +119,7 @@ inline find_slot() {
 	:: i < COPIES && net[i].kind != NONE -> i++
 	:: else -> break
 	od;
-	assert(i < COPIES)
+	assert(room && i < COPIES)
 }
 
 inline stray(k, n) {
@@ -209,7 +210,7 @@ inline serve_queue() {
 		:: j < GRANTS && mail[j].name != 0 -> j++
 		:: else -> break
 		od;
-		assert(j < GRANTS);
+		assert(room && j < GRANTS);
 		mail[j].name = queue[0].name; mail[j].attempt = queue[0].attempt;
 		mail[j].age = 0; mail[j].clock = clock;
 		printf("server: grants ticket %d of name %d\n", queue[0].attempt, queue[0].name);
@@ -235,7 +236,7 @@ inline execute(c) {
 			:: net[c].old_name != 0 && i < TICKETS
 			:: else -> find_ticket(0, 0)
 			fi;
-			assert(i < TICKETS);
+			assert(room && i < TICKETS);
 			queue[i].name = net[c].name; queue[i].attempt = net[c].attempt;
 			i = 0
 		fi
@@ -286,6 +287,16 @@ inline enqueue() {
 	ticket_name = name; ticket_attempt = attempt; place = attempt
 }
 
+/* The waiter may have the lock. It finds out by trying, but not under another name. */
+inline in_doubt() {
+	if
+#ifndef NO_FORWARD_RETIRED
+	:: retired -> forwarding = forwarding | (1 << name)
+#endif
+	:: else -> doubt = 1
+	fi
+}
+
 inline told() {
 	printf("process: hears of a grant, ticket %d of name %d\n", mail[0].attempt, mail[0].name);
 	if
@@ -297,7 +308,7 @@ inline told() {
 		served.name = mail[0].name; served.attempt = mail[0].attempt;
 		served.age = mail[0].age; served.clock = mail[0].clock
 	:: waiting && mail[0].name == name && !ANSWERS(mail[0].attempt)
-		-> doubt = 1
+		-> in_doubt()
 #ifdef NO_FORWARD_HELD
 	:: !(waiting && mail[0].name == name) && holding != 0 && mail[0].name == name
 #endif
@@ -337,12 +348,7 @@ inline accept() {
 		printf("process: accepts the grant, trust %d\n", trust)
 	:: else ->
 		printf("process: refuses the grant\n");
-		if
-#ifndef NO_FORWARD_RETIRED
-		:: retired -> forwarding = forwarding | (1 << served.name) /* by trying, it would not find itself the owner */
-#endif
-		:: else -> doubt = 1
-		fi
+		in_doubt()
 	fi;
 	i = 0;
 	clear_grant(served)
@@ -494,7 +500,8 @@ end:	do
 		fi;
 		done(); check() }
 
-	/* Fault: the subscription is dropped. A new one makes the waiter try, as it may anyway. */
+	/* Fault: the subscription is dropped. A new one makes the waiter try, as it may anyway.
+	 * After another fault nobody may know of the ticket: the lock ends with its first lease. */
 	:: d_step { mail[0].name != 0 && faults > 0 ->
 		faults--;
 		i = 0;
@@ -502,17 +509,19 @@ end:	do
 		:: i < GRANTS -> clear_grant(mail[i]); i++
 		:: else -> break
 		od;
-		i = 0; check() }
+		i = 0;
+		excused = excused || faults + 1 < FAULTS;
+		check() }
 
 	/* Fault: a grant is late. */
 	:: d_step { (mail[0].name != 0 || served.name != 0) && !late && faults > 0 -> faults--; late = 1 }
 
-	/* Fault: a step of the server's clock, by no more than the margin; or by more, while
+	/* Fault: a step of the server's clock, by no more than the margin in all; or by more, while
 	 * nobody counts on the time to live that the lock has now, and no other fault comes. */
-	:: d_step { faults > 0 && clock < 2 * STEP -> faults--; clock++;
+	:: d_step { faults > 0 && clock == STEP -> faults--; clock++;
 		ttl = (owner == OTHERS -> ttl : MOST(ttl, 1) - 1); owner = (ttl == 0 -> 0 : owner);
 		excused = excused && owner != 0; check() }
-	:: d_step { faults > 0 && clock > 0 -> faults--; clock--;
+	:: d_step { faults > 0 && clock == STEP -> faults--; clock--;
 		ttl = (owner != OTHERS && owner != 0 -> ttl + 1 : ttl); check() }
 	:: d_step { faults == FAULTS && (owner == OTHERS || owner == 0) -> faults = 0; clock = 2 * STEP }
 	:: d_step { faults == FAULTS && (owner == OTHERS || owner == 0) -> faults = 0; clock = 0 }

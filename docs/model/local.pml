@@ -38,6 +38,7 @@ byte owner, ttl;
 typedef command { byte kind; byte name; byte next; byte lease };
 command net[COPIES]; /* 0 and 1: the scripts that the owners await; the others: strays */
 byte faults = FAULTS;
+byte room = 1; /* marks what is asserted of the model itself */
 
 /* The process. */
 byte epoch[2] = 1;
@@ -61,7 +62,7 @@ byte i, other;
 #endif
 
 inline send(c, k, n, m, l) {
-	assert(net[c].kind == NONE);
+	assert(room && net[c].kind == NONE);
 	net[c].kind = k; net[c].name = n; net[c].next = m; net[c].lease = l;
 	printf("process: sends command %d of name %d, next %d, lease %d\n", k, n, m, l)
 }
@@ -74,7 +75,7 @@ inline find_slot() {
 	:: i < COPIES && net[i].kind != NONE -> i++
 	:: else -> break
 	od;
-	assert(i < COPIES)
+	assert(room && i < COPIES)
 }
 
 inline abandon(o) {

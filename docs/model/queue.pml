@@ -94,7 +94,7 @@ byte faults = FAULTS;
 byte calls = CALLS;      /* of Lock that are still to come */
 byte came;              /* the last process that has come: they come in their order */
 byte late;              /* messages of this kind: 1 grants, 2 when to look, 3 releases */
-bit  closed;
+bit  closed = FAULTS > 1; /* once; with more faults it would be one of them */
 byte gone;              /* processes that are dead or frozen, or were */
 bit  unconfirmed;       /* the owner was granted the lock, and has not confirmed it */
 byte wasted;            /* ticks for which a dead or frozen process has had the lock so */
@@ -411,6 +411,7 @@ inline tick() {
 	do
 	:: i < N ->
 		lapse(timer[i]); lapse(heir[i]);
+		seen[i] = seen[i] - (seen[i] > 0); /* it is counted from when the process asked */
 		grant_age[i] = grant_age[i] + (grants[i] != 0 && grant_age[i] < LONG);
 		confirm[i] = confirm[i] - (confirm[i] > 0);
 		i++
@@ -491,7 +492,7 @@ inline tick() {
 
 #define PROCESS(p) \
 	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE && calls > 0 && may_come(p) -> \
-		calls--; came = MOST(came, p); does[p] = WAIT; due[p] = 1 } \
+		calls--; came = MOST(came, p); does[p] = WAIT; due[p] = 1; grants[p] = (grants[p] == FRESH -> STALE : grants[p]) } \
 	:: d_step { health[p] == LIVE && does[p] == WAIT && op[p] == NONE && (due[p] || timer[p] == 0) && free_to_try -> try(p) } \
 	:: d_step { health[p] == LIVE && op[p] != NONE -> reply(p) } \
 	:: d_step { health[p] == LIVE && grants[p] != 0 && op[p] == NONE -> told(p) } \
