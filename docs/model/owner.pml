@@ -47,7 +47,11 @@ byte owner, count, ttl;
 typedef command { byte kind; byte name; byte holds; byte lease };
 command net[COPIES]; /* 0: the script that is awaited; 1: the renewal; the others: strays */
 
+#ifdef NO_TURN
+byte faults = 0; /* it takes none */
+#else
 byte faults = FAULTS;
+#endif
 byte room = 1; /* marks what is asserted of the model itself */
 
 /* The client. Holds are numbered from 0, outermost first. */
@@ -119,7 +123,7 @@ inline ask(k, h, l) {
 
 /* Nothing is left that the next hold would have to know, but what may still run late. */
 inline forget_tenure() {
-	broken = 0;
+	floor = LONG; broken = 0;
 	if
 	:: !blurred -> low = 0; high = 0
 	:: else
