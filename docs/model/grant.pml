@@ -53,11 +53,8 @@
 #endif
 
 /* Commands. */
-#define NONE     0
-#define ENQUEUE  1
-#define PASS     2
-#define WITHDRAW 3
-#define RENEW    4
+#define NONE 0
+mtype = { ENQUEUE, PASS, WITHDRAW, RENEW };
 
 /* The server. */
 byte owner, ttl;
@@ -106,7 +103,7 @@ inline clear_grant(m) { m.name = 0; m.attempt = 0; m.age = 0; m.clock = 0 }
 inline send(c, k, n) {
 	assert(room && net[c].kind == NONE);
 	net[c].kind = k; net[c].name = n;
-	printf("process: sends command %d of name %d\n", k, n)
+	printf("process: sends %e of name %d\n", k, n)
 }
 
 inline forget(c) {
@@ -257,7 +254,7 @@ inline execute(c) {
 		:: else
 		fi
 	fi;
-	printf("server: runs command %d of name %d, ticket %d: %d; now owner %d ttl %d\n",
+	printf("server: runs %e of name %d, ticket %d: %d; now owner %d ttl %d\n",
 		net[c].kind, net[c].name, net[c].attempt, s, owner, ttl);
 	forget(c);
 	if
@@ -368,6 +365,7 @@ inline unserve() {
 
 /* The waiter gives up. */
 inline leave() {
+	printf("process: gives up waiting\n");
 	waiting = 0;
 	if
 	:: op == ENQUEUE -> left = 1
@@ -476,11 +474,12 @@ end:	do
 
 	/* The others: they pass the lock on or serve the queue as heirs; or take the lock. */
 	:: d_step { owner == OTHERS || owner == 0 && queue[0].name != 0 -> serve_queue(); check() }
-	:: d_step { owner == 0 -> owner = OTHERS; ttl = 1; check() }
+	:: d_step { owner == 0 -> owner = OTHERS; ttl = 1; printf("another takes the lock\n"); check() }
 
 	/* Fault: the connection breaks. The script is sent again, or given up. */
 	:: d_step { op != NONE && faults > 0 ->
 		faults--;
+		printf("the connection breaks\n");
 		abandon();
 		if
 		:: op == PASS -> retire()
@@ -491,6 +490,7 @@ end:	do
 		check() }
 	:: d_step { op != NONE && faults > 0 ->
 		faults--;
+		printf("the connection breaks\n");
 		abandon();
 		excused = 1;
 		if
@@ -530,6 +530,7 @@ end:	do
 	:: d_step { (late || mail[0].name == 0 && served.name == 0) &&
 		(owner != OTHERS && ttl > 0 || trust > 0 || op != NONE && op_age < OLD ||
 		 mail[0].name != 0 && mail[0].age < OLD || served.name != 0 && served.age < OLD) ->
+		printf("-- time passes\n");
 		trust = trust - (trust > 0);
 		op_age = op_age + (op != NONE && op_age < OLD);
 		served.age = served.age + (served.name != 0 && served.age < OLD);

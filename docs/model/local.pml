@@ -26,10 +26,8 @@
 #define NAME(o) (2 * epoch[o] + (o))
 
 /* Commands. */
-#define NONE    0
-#define ACQUIRE 1
-#define HANDOVER 2
-#define RELEASE 3
+#define NONE 0
+mtype = { ACQUIRE, HANDOVER, RELEASE };
 
 /* The server. */
 byte owner, ttl;
@@ -64,7 +62,7 @@ byte i, other;
 inline send(c, k, n, m, l) {
 	assert(room && net[c].kind == NONE);
 	net[c].kind = k; net[c].name = n; net[c].next = m; net[c].lease = l;
-	printf("process: sends command %d of name %d, next %d, lease %d\n", k, n, m, l)
+	printf("process: sends %e of name %d, next %d, lease %d\n", k, n, m, l)
 }
 
 inline forget(c) { net[c].kind = NONE; net[c].name = 0; net[c].next = 0; net[c].lease = 0 }
@@ -150,7 +148,7 @@ inline execute(c) {
 		:: else
 		fi
 	fi;
-	printf("server: runs command %d of name %d, next %d: %d; now owner %d ttl %d\n",
+	printf("server: runs %e of name %d, next %d: %d; now owner %d ttl %d\n",
 		net[c].kind, net[c].name, net[c].next, s, owner, ttl);
 	forget(c);
 	if
@@ -242,7 +240,7 @@ inline leave(o) {
 }
 
 inline break_and_repeat(o) {
-	faults--; abandon(o);
+	faults--; abandon(o); printf("the connection breaks\n");
 	if
 	:: op[o] == ACQUIRE
 	:: else -> retire(o)
@@ -264,7 +262,7 @@ inline give_up_handover(o) {
 }
 
 inline break_and_give_up(o) {
-	faults--; abandon(o); other = 1 - o; excused = 1;
+	faults--; abandon(o); printf("the connection breaks\n"); other = 1 - o; excused = 1;
 	retire(o);
 	if
 	:: op[o] == ACQUIRE  -> undo_later(o)
@@ -316,12 +314,13 @@ end:	do
 #endif
 
 	/* The rival. */
-	:: d_step { owner == 0 -> owner = RIVAL; ttl = 1; check() }
+	:: d_step { owner == 0 -> owner = RIVAL; ttl = 1; printf("the rival takes the lock\n"); check() }
 	:: d_step { owner == RIVAL -> freed() }
 
 	/* Time. The rival keeps its lease alive. */
 	:: d_step { owner > RIVAL || trust[0] > 0 || trust[1] > 0 ||
 		op[0] != NONE && age[0] < LONG || op[1] != NONE && age[1] < LONG ->
+		printf("-- time passes\n");
 		trust[0] = trust[0] - (trust[0] > 0);
 		trust[1] = trust[1] - (trust[1] > 0);
 		age[0] = age[0] + (op[0] != NONE && age[0] < LONG);

@@ -29,11 +29,8 @@
 #endif
 
 /* Commands. */
-#define NONE    0
-#define ACQUIRE 1
-#define REDUCE  2
-#define RELEASE 3
-#define RENEW   4
+#define NONE 0
+mtype = { ACQUIRE, REDUCE, RELEASE, RENEW };
 
 /* Statuses, as the scripts return them. */
 #define TAKEN 0
@@ -80,7 +77,7 @@ byte i;
 
 inline send(c, k, n, h, l) {
 	assert(room && net[c].kind == NONE);
-	printf("client: sends command %d of name %d, holds %d, lease %d\n", k, n, h, l);
+	printf("client: sends %e of name %d, holds %d, lease %d\n", k, n, h, l);
 	net[c].kind = k; net[c].name = n; net[c].holds = h; net[c].lease = l
 }
 
@@ -268,7 +265,7 @@ inline serve(c) {
 			answered = 1; status = s; found = f
 		:: else
 		fi;
-		printf("server: runs command %d of name %d, holds %d: status %d found %d; now owner %d count %d ttl %d\n",
+		printf("server: runs %e of name %d, holds %d: status %d found %d; now owner %d count %d ttl %d\n",
 			net[c].kind, net[c].name, net[c].holds, s, f, owner, count, ttl);
 		forget(c); s = 0; f = 0
 }
@@ -287,6 +284,7 @@ inline grant(n, l) {
 #else
 	trust[holds] = MOST(TRUSTED(l), op_age) - op_age;
 #endif
+	printf("client: holds, trust %d\n", trust[holds]);
 	holds++
 }
 
@@ -352,6 +350,7 @@ inline retire_reduced() {
 /* What the connection carried is lost, or late. */
 inline lose_reply() {
 	faults--;
+	printf("the connection breaks\n");
 	answered = 0; status = 0; found = 0;
 	abandon();
 	op_open = 1;
@@ -466,12 +465,13 @@ end:	do
 		done(); check() }
 
 	/* Others. */
-	:: d_step { ttl == 0 -> owner = RIVAL; count = 1; ttl = 1; check() }
+	:: d_step { ttl == 0 -> owner = RIVAL; count = 1; ttl = 1; printf("the rival takes the lock\n"); check() }
 	:: d_step { owner == RIVAL -> owner = 0; count = 0; ttl = 0 }
 
 	/* Time. The rival keeps its lease alive. */
 	:: d_step { (owner != RIVAL && ttl > 0) || trust[0] > 0 || trust[1] > 0 ||
 		(op != NONE && op_age < LONG) || (renewing != 0 && renew_age < LONG) ->
+		printf("-- time passes\n");
 		trust[0] = trust[0] - (trust[0] > 0);
 		trust[1] = trust[1] - (trust[1] > 0);
 		op_age = op_age + (op != NONE && op_age < LONG);
