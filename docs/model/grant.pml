@@ -482,7 +482,7 @@ end:	do
 		printf("the connection breaks\n");
 		abandon();
 		if
-		:: op == PASS -> retire()
+		:: op == PASS && op_name == name -> retire()
 		:: else
 		fi;
 		answered = 0; got = 0; op_age = 0;
@@ -494,7 +494,7 @@ end:	do
 		abandon();
 		excused = 1;
 		if
-		:: op == PASS -> retire(); holding = (undoing -> holding : 0)
+		:: op == PASS && op_name == name -> retire(); holding = (undoing -> holding : 0)
 		:: op == ENQUEUE -> retire(); stray(PASS, op_name)
 		:: else
 		fi;
