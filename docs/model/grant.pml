@@ -25,7 +25,7 @@
 #define STEP   2 /* of a clock that is set, more than the margin */
 
 #define NAMES    (1 + FAULTS)
-#define ATTEMPTS (2 + FAULTS)
+#define ATTEMPTS 3
 #define OTHERS   9
 #define TICKETS  (1 + 2 * FAULTS)
 #define GRANTS   (ATTEMPTS + FAULTS)
