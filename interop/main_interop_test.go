@@ -1,0 +1,194 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/go-rlock/rlock/internal/redistest"
+	"github.com/go-rlock/rlock/internal/worker"
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// limit bounds how long a test waits for anything. It is shorter than the default
+// lease, so that what only the end of that lease brings about comes too late.
+const limit = worker.Limit
+
+// defaultWatchdog is the watchdog timeout of both sides where a test does not say
+// otherwise. It is the default of both.
+const defaultWatchdog = 30 * time.Second
+
+var (
+	server *redistest.Server
+	// shared is the JVM that serves the tests that need none of their own.
+	shared *jvm
+)
+
+func TestMain(m *testing.M) {
+	worker.Main()
+	goleak.VerifyTestMain(withJVM{redistest.Main(m, &server)})
+}
+
+// withJVM lets the shared JVM run while the tests do.
+type withJVM struct{ tests interface{ Run() int } }
+
+func (w withJVM) Run() int {
+	var err error
+	if shared, err = launch(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := w.tests.Run()
+	if said := shared.quit(); code != 0 {
+		fmt.Fprintf(os.Stderr, "the shared JVM wrote:\n%s", said)
+	}
+	return code
+}
+
+// A mode is a way to make the clients of this library.
+type mode struct {
+	name    string
+	options []rlock.Option
+}
+
+// modes are those that every test runs in.
+var modes = []mode{
+	{name: "HandoverOff"},
+}
+
+// inEachMode runs a test in every mode, at once with the others.
+func inEachMode(t *testing.T, test func(t *testing.T, options ...rlock.Option)) {
+	t.Parallel()
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, m.options...)
+		})
+	}
+}
+
+// sides makes owners for a test that is the same in both directions.
+type sides struct {
+	// one and other make an owner with a client of its own, one on this side and one
+	// on the other.
+	one, other func(t *testing.T, watchdog time.Duration) owner
+}
+
+// eachWay runs a test with one side in Go and the other in Java, and the other way
+// round, in every mode.
+func eachWay(t *testing.T, test func(t *testing.T, s sides)) {
+	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
+		inGo := func(t *testing.T, watchdog time.Duration) owner {
+			t.Helper()
+			return newGoOwner(t, append([]rlock.Option{rlock.WithWatchdogTimeout(watchdog)}, options...)...)
+		}
+		inJava := func(t *testing.T, watchdog time.Duration) owner {
+			t.Helper()
+			return newJavaOwner(t, watchdog)
+		}
+		for name, s := range map[string]sides{
+			"GoThenJava": {one: inGo, other: inJava},
+			"JavaThenGo": {one: inJava, other: inGo},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, s)
+			})
+		}
+	})
+}
+
+// fresh returns the name of a lock that nobody has used, not even this test before.
+func fresh(t *testing.T) string {
+	t.Helper()
+	return t.Name() + "-" + rand.Text()
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for give := time.Now().Add(limit); !holds(); <-tick.C {
+		require.True(t, time.Now().Before(give), "%s: not for %v", what, limit)
+	}
+}
+
+// hash returns the fields of the lock's hash as the server has it.
+func hash(t *testing.T, name string) map[string]string {
+	t.Helper()
+	reply, ok := server.Do(t, "HGETALL", name).([]any)
+	require.True(t, ok)
+	fields := map[string]string{}
+	for i := 0; i+1 < len(reply); i += 2 {
+		fields[fmt.Sprint(reply[i])] = fmt.Sprint(reply[i+1])
+	}
+	return fields
+}
+
+// number returns the reply to a command that answers an integer.
+func number(t *testing.T, command ...string) int64 {
+	t.Helper()
+	n, ok := server.Do(t, command...).(int64)
+	require.True(t, ok, "%v", command)
+	return n
+}
+
+// isFree requires that nobody has the lock.
+func isFree(t *testing.T, name string) {
+	t.Helper()
+	require.Zero(t, number(t, "EXISTS", name), "somebody has the lock")
+}
+
+// waiters returns how many connections listen for the release of a lock.
+func waiters(t *testing.T, name string) int64 {
+	t.Helper()
+	reply, ok := server.Do(t, "PUBSUB", "NUMSUB", "redisson_lock__channel:{"+name+"}").([]any)
+	require.True(t, ok)
+	require.Len(t, reply, 2)
+	n, ok := reply[1].(int64)
+	require.True(t, ok)
+	return n
+}
+
+// An event is the end of a call in another goroutine.
+type event struct {
+	err error
+	at  time.Time
+}
+
+// inBackground makes a call in another goroutine and returns its end.
+func inBackground(call func() error) <-chan event {
+	ended := make(chan event, 1)
+	go func() { ended <- event{err: call(), at: time.Now()} }()
+	return ended
+}
+
+// wait lets an owner wait for a lock that is held, and returns when it sleeps.
+func wait(t *testing.T, o owner, name string) <-chan event {
+	t.Helper()
+	before := waiters(t, name)
+	ended := inBackground(func() error { return o.lock(name) })
+	eventually(t, "it waits", func() bool { return waiters(t, name) > before })
+	return ended
+}
+
+// await returns the event, which must come in time.
+func await(t *testing.T, ended <-chan event) event {
+	t.Helper()
+	select {
+	case e := <-ended:
+		require.NoError(t, e.err)
+		return e
+	case <-time.After(limit):
+		require.FailNow(t, "it waits in vain")
+	}
+	return event{}
+}
