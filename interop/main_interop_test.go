@@ -3,7 +3,6 @@
 package interop_test
 
 import (
-	"crypto/rand"
 	"fmt"
 	"os"
 	"testing"
@@ -17,19 +16,8 @@ import (
 	"github.com/go-rlock/rlock/rlock"
 )
 
-// limit bounds how long a test waits for anything. It is shorter than the default
-// lease, so that what only the end of that lease brings about comes too late.
-const limit = worker.Limit
-
-// defaultWatchdog is the watchdog timeout of both sides where a test does not say
-// otherwise. It is the default of both.
-const defaultWatchdog = 30 * time.Second
-
-var (
-	server *redistest.Server
-	// shared is the JVM that serves the tests that need none of their own.
-	shared *jvm
-)
+// shared is the JVM that serves the tests that need none of their own.
+var shared *jvm
 
 func TestMain(m *testing.M) {
 	worker.Main()
@@ -50,17 +38,6 @@ func (w withJVM) Run() int {
 		fmt.Fprintf(os.Stderr, "the shared JVM wrote:\n%s", said)
 	}
 	return code
-}
-
-// A mode is a way to make the clients of this library.
-type mode struct {
-	name    string
-	options []rlock.Option
-}
-
-// modes are those that every test runs in.
-var modes = []mode{
-	{name: "HandoverOff"},
 }
 
 // inEachMode runs a test in every mode, at once with the others.
@@ -105,12 +82,6 @@ func eachWay(t *testing.T, test func(t *testing.T, s sides)) {
 	})
 }
 
-// fresh returns the name of a lock that nobody has used, not even this test before.
-func fresh(t *testing.T) string {
-	t.Helper()
-	return t.Name() + "-" + rand.Text()
-}
-
 // eventually polls until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -119,18 +90,6 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	for give := time.Now().Add(limit); !holds(); <-tick.C {
 		require.True(t, time.Now().Before(give), "%s: not for %v", what, limit)
 	}
-}
-
-// hash returns the fields of the lock's hash as the server has it.
-func hash(t *testing.T, name string) map[string]string {
-	t.Helper()
-	reply, ok := server.Do(t, "HGETALL", name).([]any)
-	require.True(t, ok)
-	fields := map[string]string{}
-	for i := 0; i+1 < len(reply); i += 2 {
-		fields[fmt.Sprint(reply[i])] = fmt.Sprint(reply[i+1])
-	}
-	return fields
 }
 
 // number returns the reply to a command that answers an integer.

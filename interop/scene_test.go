@@ -1,0 +1,44 @@
+package interop_test
+
+import (
+	"crypto/rand"
+	"testing"
+
+	"time"
+
+	"github.com/go-rlock/rlock/internal/redistest"
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// limit bounds how long a test waits for anything. It is shorter than the default
+// lease, so that what only the end of that lease brings about comes too late.
+const limit = 20 * time.Second
+
+// defaultWatchdog is the watchdog timeout of both sides where a test does not say
+// otherwise. It is the default of both.
+const defaultWatchdog = 30 * time.Second
+
+var server *redistest.Server
+
+// A mode is a way to make the clients of this library.
+type mode struct {
+	name    string
+	options []rlock.Option
+}
+
+// modes are those that every test runs in.
+var modes = []mode{
+	{name: "HandoverOff"},
+}
+
+// fresh returns the name of a lock that nobody has used, not even this test before.
+func fresh(t *testing.T) string {
+	t.Helper()
+	return t.Name() + "-" + rand.Text()
+}
+
+// hash returns the fields of the lock's hash on the shared server, nil if it is free.
+func hash(t *testing.T, name string) map[string]string {
+	t.Helper()
+	return content(t, server, name)
+}
