@@ -66,7 +66,7 @@ var play = []struct {
 	{"first", "lock again", func(o owner, name string) string { return outcome(o.lock(name)) }},
 	{"second", "tryLock", func(o owner, name string) string { return decision(o.tryLock(name)) }},
 	{"second", "unlock", func(o owner, name string) string { return outcome(o.unlock(name)) }},
-	{"second", "tryLock 100 ms", func(o owner, name string) string { return decision(o.tryLockWithin(name, 100*time.Millisecond)) }},
+	{"second", bounded, func(o owner, name string) string { return decision(o.tryLockWithin(name, 50*time.Millisecond)) }},
 	{"first", "unlock", func(o owner, name string) string { return outcome(o.unlock(name)) }},
 	{"first", "unlock the last hold", func(o owner, name string) string { return outcome(o.unlock(name)) }},
 	{"first", "unlock nothing", func(o owner, name string) string { return outcome(o.unlock(name)) }},
@@ -84,8 +84,12 @@ var play = []struct {
 	{"brief", "unlock", func(o owner, name string) string { return outcome(o.unlock(name)) }},
 }
 
-// renewal is the step in which the watchdog acts and nobody else.
-const renewal = "wait for the watchdog"
+const (
+	// bounded is the step in which somebody waits, as often as it takes to listen in time.
+	bounded = "tryLock 50 ms"
+	// renewal is the step in which the watchdog acts and nobody else.
+	renewal = "wait for the watchdog"
+)
 
 // outcome and decision return in a word what a call came to.
 func outcome(err error) string {
@@ -158,10 +162,16 @@ func perform(t *testing.T, engage func(*testing.T, *redistest.Server, time.Durat
 		lease := ""
 		for _, scene := range play {
 			r := recorded{Step: scene.owner + ": " + scene.what, Result: scene.do(actors[scene.owner], name), Lease: lease}
-			if scene.what == renewal {
+			switch scene.what {
+			case bounded:
+				for r.note(name, m.sofar(t)); r.Subscribed == nil; r.note(name, m.sofar(t)) {
+					require.Equal(t, r.Result, scene.do(actors[scene.owner], name))
+				}
+			case renewal:
 				r.note(name, m.until(t, func(command []string) bool { return isCommand(command, "PEXPIRE", name) }))
-			} else {
+			default:
 				r.note(name, m.sofar(t))
+				r.Subscribed = nil // late
 			}
 			r.Hash = content(t, s, name)
 			for field, holds := range r.Hash {
@@ -189,7 +199,7 @@ func (r *recorded) note(name string, commands [][]string) {
 			r.Messages = append(r.Messages, command[1:])
 		case isCommand(command, "SUBSCRIBE", ""):
 			for _, channel := range command[1:] {
-				if strings.HasPrefix(channel, "redisson_") && !slices.Contains(r.Subscribed, channel) {
+				if strings.HasPrefix(channel, "redisson_") && strings.Contains(channel, name) && !slices.Contains(r.Subscribed, channel) {
 					r.Subscribed = append(r.Subscribed, channel)
 				}
 			}

@@ -2,10 +2,13 @@ package driver;
 
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
+import java.lang.reflect.Method;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.stream.Collectors;
 import org.redisson.api.RLock;
 import org.redisson.api.RedissonClient;
 
@@ -40,6 +43,8 @@ final class LockThread {
     String perform(Request request) throws InterruptedException {
         return switch (request.verb()) {
             case "id" -> String.valueOf(threadId());
+            case "methods" -> Arrays.stream(RLock.class.getMethods())
+                    .map(Method::getName).distinct().collect(Collectors.joining(" "));
             case "permits" -> {
                 redisson.getSemaphore(request.text(0)).trySetPermits((int) request.number(1));
                 yield "";
