@@ -21,8 +21,10 @@ func TestCounterIsExactAcrossSides(t *testing.T) {
 		javaRounds = 1300
 		least      = 5000
 	)
-	for _, m := range modes {
-		t.Run(m.name, func(t *testing.T) {
+	t.Parallel()
+	for mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			name := fresh(t)
 			began := time.Now()
 			counted := make(chan answer, 2)

@@ -25,35 +25,39 @@ const (
 // TestBothSidesDoTheSame lets two owners do the same random things on both sides, and
 // compares the results, the hash and its time to live after each of them.
 func TestBothSidesDoTheSame(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		one, other := shared.connect(t, server.Addr(), longWatchdog), shared.connect(t, server.Addr(), longWatchdog)
-		options = append([]rlock.Option{rlock.WithWatchdogTimeout(longWatchdog)}, options...)
-		first, third := newGoOwner(t, options...), newGoOwner(t, options...)
-		second := anotherGoOwner(t, first.client)
-		pairs := map[string][2]troupe{
-			"of one client":  {{one.owner("1"), one.owner("2")}, {first, second}},
-			"of two clients": {{one.owner("1"), other.owner("1")}, {first, third}},
-		}
-		seen := map[difference]int{}
-		rapid.Check(t, func(rt *rapid.T) {
-			pair := pairs[rapid.SampledFrom([]string{"of one client", "of two clients"}).Draw(rt, "owners")]
-			d := &duel{t: t, java: pair[0], ours: pair[1], javaName: fresh(t), ourName: fresh(t), expected: newLedger(), seen: seen}
-			defer d.tidy()
-			rt.Repeat(map[string]func(*rapid.T){
-				"":            d.compare,
-				"tryLock":     d.tryLock,
-				"lock":        d.lock,
-				"unlock":      d.unlock,
-				"forceUnlock": d.forceUnlock,
-				"look":        d.look,
-				"evict":       d.evict,
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			one, other := shared.connect(t, server.Addr(), longWatchdog), shared.connect(t, server.Addr(), longWatchdog)
+			options = append([]rlock.Option{rlock.WithWatchdogTimeout(longWatchdog)}, options...)
+			first, third := newGoOwner(t, options...), newGoOwner(t, options...)
+			second := anotherGoOwner(t, first.client)
+			pairs := map[string][2]troupe{
+				"of one client":  {{one.owner("1"), one.owner("2")}, {first, second}},
+				"of two clients": {{one.owner("1"), other.owner("1")}, {first, third}},
+			}
+			seen := map[difference]int{}
+			rapid.Check(t, func(rt *rapid.T) {
+				pair := pairs[rapid.SampledFrom([]string{"of one client", "of two clients"}).Draw(rt, "owners")]
+				d := &duel{t: t, java: pair[0], ours: pair[1], javaName: fresh(t), ourName: fresh(t), expected: newLedger(), seen: seen}
+				defer d.tidy()
+				rt.Repeat(map[string]func(*rapid.T){
+					"":            d.compare,
+					"tryLock":     d.tryLock,
+					"lock":        d.lock,
+					"unlock":      d.unlock,
+					"forceUnlock": d.forceUnlock,
+					"look":        d.look,
+					"evict":       d.evict,
+				})
 			})
+			for d, why := range differences {
+				t.Logf("%s (%d times): %s", d, seen[d], why)
+				assert.Positive(t, seen[d], "nothing random has led to it: %s", d)
+			}
 		})
-		for d, why := range differences {
-			t.Logf("%s (%d times): %s", d, seen[d], why)
-			assert.Positive(t, seen[d], "nothing random has led to it: %s", d)
-		}
-	})
+	}
 }
 
 // A troupe are the two owners on one side.

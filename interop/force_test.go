@@ -13,18 +13,14 @@ import (
 )
 
 func TestForcedReleaseLetsTheOtherSideIn(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		holder func(s sides) func(*testing.T, time.Duration) owner
-	}{
-		{name: "OfAHoldThere", holder: func(s sides) func(*testing.T, time.Duration) owner { return s.other }},
-		{name: "OfAHoldHere", holder: func(s sides) func(*testing.T, time.Duration) owner { return s.one }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			eachWay(t, func(t *testing.T, s sides) {
+	t.Parallel()
+	for way, s := range ways {
+		for whose, newHolder := range map[string]func(*testing.T, time.Duration) owner{"OfItsOwnSide": s.one, "OfTheOtherSide": s.other} {
+			t.Run(way+"/"+whose, func(t *testing.T) {
+				t.Parallel()
 				name := fresh(t)
 				operator, waiter := s.one(t, defaultWatchdog), s.other(t, defaultWatchdog)
-				holder := c.holder(s)(t, defaultWatchdog)
+				holder := newHolder(t, defaultWatchdog)
 				require.NoError(t, holder.lock(name))
 				require.NoError(t, holder.lock(name))
 				waiting := wait(t, waiter, name)
@@ -38,26 +34,30 @@ func TestForcedReleaseLetsTheOtherSideIn(t *testing.T) {
 				isFree(t, name)
 				assertResult(t, false)(operator.forceUnlock(name))
 			})
-		})
+		}
 	}
 }
 
 func TestGoHolderLearnsOfAForcedReleaseByJava(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		name := fresh(t)
-		here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
-		hold, err := here.at(name).Lock(here.ctx)
-		require.NoError(t, err)
-		waiting := wait(t, anotherGoOwner(t, here.client), name)
-		assertResult(t, true)(java.forceUnlock(name))
-		await(t, waiting)
-		select {
-		case <-hold.Done():
-		case <-time.After(defaultWatchdog / 4):
-			require.FailNow(t, "it has not learned of it before the next renewal")
-		}
-		var lost *rlock.LostError
-		require.ErrorAs(t, hold.Err(), &lost)
-		assert.Equal(t, rlock.Removed, lost.Reason)
-	})
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
+			hold, err := here.at(name).Lock(here.ctx)
+			require.NoError(t, err)
+			waiting := wait(t, anotherGoOwner(t, here.client), name)
+			assertResult(t, true)(java.forceUnlock(name))
+			await(t, waiting)
+			select {
+			case <-hold.Done():
+			case <-time.After(defaultWatchdog / 4):
+				require.FailNow(t, "it has not learned of it before the next renewal")
+			}
+			var lost *rlock.LostError
+			require.ErrorAs(t, hold.Err(), &lost)
+			assert.Equal(t, rlock.Removed, lost.Reason)
+		})
+	}
 }

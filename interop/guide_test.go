@@ -60,42 +60,46 @@ func TestGuideNamesOnlyTestsThatExist(t *testing.T) {
 // TestGuidesRightsSuffice gives both sides a user with the rights that the guide names
 // and lets them live through everything.
 func TestGuidesRightsSuffice(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		const watchdog = 1500 * time.Millisecond
-		s := redistest.Start(t)
-		rules := regexp.MustCompile(`(?m)^ACL SETUSER (\S+) on >(\S+) .*$`).FindAllStringSubmatch(readGuide(t), -1)
-		require.Len(t, rules, 2)
-		for _, rule := range rules {
-			s.Do(t, strings.Fields(rule[0])...)
-		}
-		there, here := rules[0], rules[1]
-		java := shared.connect(t, there[1]+":"+there[2]+"@"+s.Addr(), watchdog)
-		rdb := s.Client(t, func(o *rueidis.ClientOption) { o.Username, o.Password = here[1], here[2] })
-		client, err := rlock.New(rdb, append([]rlock.Option{rlock.WithWatchdogTimeout(watchdog)}, options...)...)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, client.Close()) })
-
-		owners := []owner{java.owner("1"), anotherGoOwner(t, client), java.owner("2"), anotherGoOwner(t, client)}
-		for i, o := range owners {
-			name, next := "orders:"+fresh(t), owners[(i+1)%len(owners)]
-			require.NoError(t, o.lock(name))
-			require.NoError(t, o.lockWithLease(name, 2*watchdog))
-			assertResult(t, 2)(o.holdCount(name))
-			assertResult(t, false)(next.tryLockWithin(name, 2*watchdog/3)) // it is renewed meanwhile
-			ttl, err := next.ttl(name)
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			const watchdog = 1500 * time.Millisecond
+			s := redistest.Start(t)
+			rules := regexp.MustCompile(`(?m)^ACL SETUSER (\S+) on >(\S+) .*$`).FindAllStringSubmatch(readGuide(t), -1)
+			require.Len(t, rules, 2)
+			for _, rule := range rules {
+				s.Do(t, strings.Fields(rule[0])...)
+			}
+			there, here := rules[0], rules[1]
+			java := shared.connect(t, there[1]+":"+there[2]+"@"+s.Addr(), watchdog)
+			rdb := s.Client(t, func(o *rueidis.ClientOption) { o.Username, o.Password = here[1], here[2] })
+			client, err := rlock.New(rdb, append([]rlock.Option{rlock.WithWatchdogTimeout(watchdog)}, options...)...)
 			require.NoError(t, err)
-			require.Positive(t, ttl)
-			waiting := inBackground(func() error { return next.lock(name) })
-			require.NoError(t, o.unlock(name))
-			require.NoError(t, o.unlock(name))
-			await(t, waiting)
-			assertResult(t, true)(o.forceUnlock(name))
-		}
-		refused := refusals(t, s)
-		delete(refused, "test1")          // Redisson asks for the slots of two made-up keys
-		delete(refused, "client|setinfo") // a name for CLIENT LIST
-		assert.Empty(t, refused)
-	})
+			t.Cleanup(func() { require.NoError(t, client.Close()) })
+
+			owners := []owner{java.owner("1"), anotherGoOwner(t, client), java.owner("2"), anotherGoOwner(t, client)}
+			for i, o := range owners {
+				name, next := "orders:"+fresh(t), owners[(i+1)%len(owners)]
+				require.NoError(t, o.lock(name))
+				require.NoError(t, o.lockWithLease(name, 2*watchdog))
+				assertResult(t, 2)(o.holdCount(name))
+				assertResult(t, false)(next.tryLockWithin(name, 2*watchdog/3)) // it is renewed meanwhile
+				ttl, err := next.ttl(name)
+				require.NoError(t, err)
+				require.Positive(t, ttl)
+				waiting := inBackground(func() error { return next.lock(name) })
+				require.NoError(t, o.unlock(name))
+				require.NoError(t, o.unlock(name))
+				await(t, waiting)
+				assertResult(t, true)(o.forceUnlock(name))
+			}
+			refused := refusals(t, s)
+			delete(refused, "test1")          // Redisson asks for the slots of two made-up keys
+			delete(refused, "client|setinfo") // a name for CLIENT LIST
+			assert.Empty(t, refused)
+		})
+	}
 }
 
 // refusals returns what the server has refused by its ACL, with the reasons.

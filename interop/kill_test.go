@@ -10,32 +10,39 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-rlock/rlock/internal/worker"
-	"github.com/go-rlock/rlock/rlock"
 )
 
 // shortWatchdog is that of a holder which is killed.
 const shortWatchdog = 2 * time.Second
 
 func TestGoTakesOverFromAKilledJVM(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		name := fresh(t)
-		jvm := start(t)
-		holder := jvm.connect(t, server.Addr(), shortWatchdog).owner("1")
-		require.NoError(t, holder.lock(name))
-		assertTakeOver(t, name, newGoOwner(t, options...), jvm.kill)
-	})
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			jvm := start(t)
+			holder := jvm.connect(t, server.Addr(), shortWatchdog).owner("1")
+			require.NoError(t, holder.lock(name))
+			assertTakeOver(t, name, newGoOwner(t, options...), jvm.kill)
+		})
+	}
 }
 
 func TestJavaTakesOverFromAKilledGoProcess(t *testing.T) {
-	inEachMode(t, func(t *testing.T, _ ...rlock.Option) {
-		name := fresh(t)
-		holder := worker.Start(t, worker.Job{
-			Duty: worker.Obey, Server: server.Addr(), Name: name, WatchdogTimeout: shortWatchdog,
+	t.Parallel()
+	for mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			holder := worker.Start(t, worker.Job{
+				Duty: worker.Obey, Server: server.Addr(), Name: name, WatchdogTimeout: shortWatchdog,
+			})
+			require.Equal(t, "ready", holder.Hear(t))
+			require.Contains(t, holder.Ask(t, "lock "+name), "held")
+			assertTakeOver(t, name, newJavaOwner(t, defaultWatchdog), holder.Kill)
 		})
-		require.Equal(t, "ready", holder.Hear(t))
-		require.Contains(t, holder.Ask(t, "lock "+name), "held")
-		assertTakeOver(t, name, newJavaOwner(t, defaultWatchdog), holder.Kill)
-	})
+	}
 }
 
 // assertTakeOver lets an owner wait until the holder has renewed its lease, kills the

@@ -15,151 +15,193 @@ import (
 // kinds are those of Redisson whose hash lies at the lock's own name.
 var kinds = []string{"fair", "fenced", "spin", "read", "write"}
 
-// eachKind runs a test with every other kind of lock, in every mode.
-func eachKind(t *testing.T, test func(t *testing.T, name string, here goOwner, java javaOwner)) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
+// An encounter is one of a lock in Go with another kind in Java.
+type encounter struct {
+	kind    string
+	options []rlock.Option
+}
+
+// encounters has one for every kind in every mode.
+var encounters = func() map[string]encounter {
+	all := map[string]encounter{}
+	for mode, options := range modes {
 		for _, kind := range kinds {
-			t.Run(kind, func(t *testing.T) {
-				t.Parallel()
-				test(t, fresh(t), newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog).of(kind))
-			})
+			all[mode+"/"+kind] = encounter{kind: kind, options: options}
 		}
-	})
+	}
+	return all
+}()
+
+// begin returns a name that is free and an owner on each side.
+func (e encounter) begin(t *testing.T) (name string, here goOwner, java javaOwner) {
+	t.Helper()
+	return fresh(t), newGoOwner(t, e.options...), newJavaOwner(t, defaultWatchdog).of(e.kind)
 }
 
 func TestOtherKindsHoldIsContentionForGo(t *testing.T) {
-	eachKind(t, func(t *testing.T, name string, here goOwner, java javaOwner) {
-		require.NoError(t, java.lock(name))
-		require.NoError(t, java.lock(name))
-		before := hash(t, name)
-		assertResult(t, false)(here.tryLock(name))
-		assertResult(t, false)(here.tryLockWithin(name, 50*time.Millisecond))
-		assertResult(t, true)(here.isLocked(name))
-		assertResult(t, false)(here.isHeld(name))
-		require.ErrorIs(t, here.unlock(name), rlock.ErrNotHeld)
-		ttl, err := here.ttl(name)
-		require.NoError(t, err)
-		assert.Positive(t, ttl)
-		assert.Equal(t, before, hash(t, name))
-		require.NoError(t, java.unlock(name))
-		require.NoError(t, java.unlock(name))
-		assertTurns(t, name, here, java)
-	})
+	t.Parallel()
+	for kind, e := range encounters {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			name, here, java := e.begin(t)
+			require.NoError(t, java.lock(name))
+			require.NoError(t, java.lock(name))
+			before := hash(t, name)
+			assertResult(t, false)(here.tryLock(name))
+			assertResult(t, false)(here.tryLockWithin(name, 50*time.Millisecond))
+			assertResult(t, true)(here.isLocked(name))
+			assertResult(t, false)(here.isHeld(name))
+			require.ErrorIs(t, here.unlock(name), rlock.ErrNotHeld)
+			ttl, err := here.ttl(name)
+			require.NoError(t, err)
+			assert.Positive(t, ttl)
+			assert.Equal(t, before, hash(t, name))
+			require.NoError(t, java.unlock(name))
+			require.NoError(t, java.unlock(name))
+			assertTurns(t, name, here, java)
+		})
+	}
 }
 
 func TestGoGetsTheLockAfterAnotherKind(t *testing.T) {
 	// Not every kind publishes its release where a plain lock's waiters listen. They look
 	// again when the lease ends that they know of.
 	const lease = time.Second
-	eachKind(t, func(t *testing.T, name string, here goOwner, java javaOwner) {
-		require.NoError(t, java.lockWithLease(name, lease))
-		waiting := wait(t, here, name)
-		require.NoError(t, java.unlock(name))
-		await(t, waiting)
-		require.NoError(t, here.unlock(name))
-		assertTurns(t, name, here, java)
-	})
+	t.Parallel()
+	for kind, e := range encounters {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			name, here, java := e.begin(t)
+			require.NoError(t, java.lockWithLease(name, lease))
+			waiting := wait(t, here, name)
+			require.NoError(t, java.unlock(name))
+			await(t, waiting)
+			require.NoError(t, here.unlock(name))
+			assertTurns(t, name, here, java)
+		})
+	}
 }
 
 func TestForcedReleaseOfAnotherKindByGo(t *testing.T) {
-	eachKind(t, func(t *testing.T, name string, here goOwner, java javaOwner) {
-		require.NoError(t, java.lock(name))
-		assertResult(t, true)(here.forceUnlock(name))
-		assertResult(t, false)(java.isHeld(name))
-		_ = java.unlock(name) // whatever Redisson says to that: a fair lock says nothing
-		assertTurns(t, name, here, java)
-	})
+	t.Parallel()
+	for kind, e := range encounters {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			name, here, java := e.begin(t)
+			require.NoError(t, java.lock(name))
+			assertResult(t, true)(here.forceUnlock(name))
+			assertResult(t, false)(java.isHeld(name))
+			_ = java.unlock(name) // whatever Redisson says to that: a fair lock says nothing
+			assertTurns(t, name, here, java)
+		})
+	}
 }
 
 // Redisson's read-write lock looks for its own field only and so takes a plain lock
 // away from whoever has it, in Java as in Go. Here the holder is told when it unlocks,
 // and the other owner's part is left alone.
 func TestReadWriteLockOverAGoLockIsReported(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		for _, kind := range []string{"read", "write"} {
-			t.Run(kind, func(t *testing.T) {
-				name := fresh(t)
-				here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog).of(kind)
-				require.NoError(t, here.lock(name))
-				assertResult(t, true)(java.tryLock(name))
-				err := here.unlock(name)
-				require.ErrorContains(t, err, "read-write lock")
-				assertResult(t, true)(java.isHeld(name))
-				assertResult(t, true)(here.forceUnlock(name))
-				assertTurns(t, name, here, java)
-			})
-		}
-	})
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			for _, kind := range []string{"read", "write"} {
+				t.Run(kind, func(t *testing.T) {
+					name := fresh(t)
+					here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog).of(kind)
+					require.NoError(t, here.lock(name))
+					assertResult(t, true)(java.tryLock(name))
+					err := here.unlock(name)
+					require.ErrorContains(t, err, "read-write lock")
+					assertResult(t, true)(java.isHeld(name))
+					assertResult(t, true)(here.forceUnlock(name))
+					assertTurns(t, name, here, java)
+				})
+			}
+		})
+	}
 }
 
 // A fair lock keeps its line of waiters at keys beside the lock.
 func TestFairLineIsLeftAloneByGo(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		name := fresh(t)
-		here, first := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog).of("fair")
-		second := first.client.owner("2").of("fair")
-		require.NoError(t, first.lockWithLease(name, 2*time.Second))
-		queued := inBackground(func() error { return second.lockWithLease(name, time.Second) })
-		line := "redisson_lock_queue:{" + name + "}"
-		eventually(t, "the second thread stands in line", func() bool { return number(t, "LLEN", line) == 1 })
-		assertResult(t, false)(here.tryLock(name))
-		require.NoError(t, first.unlock(name))
-		await(t, queued)
-		waiting := wait(t, here, name)
-		require.NoError(t, second.unlock(name))
-		await(t, waiting)
-		require.NoError(t, here.unlock(name))
-		assertTurns(t, name, here, first)
-	})
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			here, first := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog).of("fair")
+			second := first.client.owner("2").of("fair")
+			require.NoError(t, first.lockWithLease(name, 2*time.Second))
+			queued := inBackground(func() error { return second.lockWithLease(name, time.Second) })
+			line := "redisson_lock_queue:{" + name + "}"
+			eventually(t, "the second thread stands in line", func() bool { return number(t, "LLEN", line) == 1 })
+			assertResult(t, false)(here.tryLock(name))
+			require.NoError(t, first.unlock(name))
+			await(t, queued)
+			waiting := wait(t, here, name)
+			require.NoError(t, second.unlock(name))
+			await(t, waiting)
+			require.NoError(t, here.unlock(name))
+			assertTurns(t, name, here, first)
+		})
+	}
 }
 
 func TestKeysOfRedissonBesideTheLockAreLeftAlone(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		name := fresh(t)
-		here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
-		beside := map[string][]string{
-			"redisson_unlock_latch:{" + name + "}:00112233445566778899aabbccddeeff": {"SET", "", "1", "PX", "60000"},
-			"redisson_lock_token:{" + name + "}":                                    {"SET", "", "7"},
-			"redisson_lock_queue:{" + name + "}":                                    {"RPUSH", "", java.field(name)},
-			"redisson_lock_timeout:{" + name + "}":                                  {"ZADD", "", "1", java.field(name)},
-			"{" + name + "}:timeout":                                                {"ZADD", "", "1", "permit"},
-		}
-		before := map[string]any{}
-		for key, command := range beside {
-			command[1] = key
-			server.Do(t, command...)
-			before[key] = server.Do(t, "DUMP", key)
-		}
-		require.NoError(t, here.lock(name))
-		waiting := wait(t, java, name)
-		require.NoError(t, here.unlock(name))
-		await(t, waiting)
-		again := inBackground(func() error { return here.lock(name) })
-		require.NoError(t, java.unlock(name))
-		await(t, again)
-		assertResult(t, true)(here.forceUnlock(name))
-		for key := range beside {
-			assert.Equal(t, before[key], server.Do(t, "DUMP", key), key)
-		}
-	})
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
+			beside := map[string][]string{
+				"redisson_unlock_latch:{" + name + "}:00112233445566778899aabbccddeeff": {"SET", "", "1", "PX", "60000"},
+				"redisson_lock_token:{" + name + "}":                                    {"SET", "", "7"},
+				"redisson_lock_queue:{" + name + "}":                                    {"RPUSH", "", java.field(name)},
+				"redisson_lock_timeout:{" + name + "}":                                  {"ZADD", "", "1", java.field(name)},
+				"{" + name + "}:timeout":                                                {"ZADD", "", "1", "permit"},
+			}
+			before := map[string]any{}
+			for key, command := range beside {
+				command[1] = key
+				server.Do(t, command...)
+				before[key] = server.Do(t, "DUMP", key)
+			}
+			require.NoError(t, here.lock(name))
+			waiting := wait(t, java, name)
+			require.NoError(t, here.unlock(name))
+			await(t, waiting)
+			again := inBackground(func() error { return here.lock(name) })
+			require.NoError(t, java.unlock(name))
+			await(t, again)
+			assertResult(t, true)(here.forceUnlock(name))
+			for key := range beside {
+				assert.Equal(t, before[key], server.Do(t, "DUMP", key), key)
+			}
+		})
+	}
 }
 
 func TestSemaphoreAtTheNameIsAnErrorAndNoContention(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
-		name := fresh(t)
-		here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
-		require.NoError(t, java.ask("permits", name, "3").err)
-		for _, o := range []owner{here, java} {
-			_, err := o.tryLock(name)
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
+			require.NoError(t, java.ask("permits", name, "3").err)
+			for _, o := range []owner{here, java} {
+				_, err := o.tryLock(name)
+				require.ErrorContains(t, err, "WRONGTYPE")
+				require.NotErrorIs(t, err, rlock.ErrNotHeld)
+			}
+			_, err := here.forceUnlock(name)
 			require.ErrorContains(t, err, "WRONGTYPE")
-			require.NotErrorIs(t, err, rlock.ErrNotHeld)
-		}
-		_, err := here.forceUnlock(name)
-		require.ErrorContains(t, err, "WRONGTYPE")
-		assert.Equal(t, "3", server.Do(t, "GET", name))
-		server.Do(t, "DEL", name)
-		assertTurns(t, name, here, java)
-	})
+			assert.Equal(t, "3", server.Do(t, "GET", name))
+			server.Do(t, "DEL", name)
+			assertTurns(t, name, here, java)
+		})
+	}
 }
 
 // assertTurns requires that a lock is free and that both can have it in turn, the other

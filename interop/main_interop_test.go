@@ -40,28 +40,16 @@ func (w withJVM) Run() int {
 	return code
 }
 
-// inEachMode runs a test in every mode, at once with the others.
-func inEachMode(t *testing.T, test func(t *testing.T, options ...rlock.Option)) {
-	t.Parallel()
-	for _, m := range modes {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			test(t, m.options...)
-		})
-	}
-}
-
-// sides makes owners for a test that is the same in both directions.
+// sides make owners for a test that is the same in both directions, each with a client
+// of its own, one on this side and other on the other.
 type sides struct {
-	// one and other make an owner with a client of its own, one on this side and one
-	// on the other.
 	one, other func(t *testing.T, watchdog time.Duration) owner
 }
 
-// eachWay runs a test with one side in Go and the other in Java, and the other way
-// round, in every mode.
-func eachWay(t *testing.T, test func(t *testing.T, s sides)) {
-	inEachMode(t, func(t *testing.T, options ...rlock.Option) {
+// ways are both directions in every mode.
+var ways = func() map[string]sides {
+	all := map[string]sides{}
+	for mode, options := range modes {
 		inGo := func(t *testing.T, watchdog time.Duration) owner {
 			t.Helper()
 			return newGoOwner(t, append([]rlock.Option{rlock.WithWatchdogTimeout(watchdog)}, options...)...)
@@ -70,17 +58,11 @@ func eachWay(t *testing.T, test func(t *testing.T, s sides)) {
 			t.Helper()
 			return newJavaOwner(t, watchdog)
 		}
-		for name, s := range map[string]sides{
-			"GoThenJava": {one: inGo, other: inJava},
-			"JavaThenGo": {one: inJava, other: inGo},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				test(t, s)
-			})
-		}
-	})
-}
+		all[mode+"/GoThenJava"] = sides{one: inGo, other: inJava}
+		all[mode+"/JavaThenGo"] = sides{one: inJava, other: inGo}
+	}
+	return all
+}()
 
 // eventually polls until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {

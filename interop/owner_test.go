@@ -52,7 +52,9 @@ func newGoOwnerOn(t *testing.T, s *redistest.Server, options ...rlock.Option) go
 	return anotherGoOwner(t, client)
 }
 
+// anotherGoOwner returns one more owner with the same client.
 func anotherGoOwner(t *testing.T, client *rlock.Client) goOwner {
+	t.Helper()
 	o := rlock.NewOwner()
 	return goOwner{ctx: rlock.WithOwner(t.Context(), o), client: client, owner: o}
 }

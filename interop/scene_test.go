@@ -20,15 +20,9 @@ const defaultWatchdog = 30 * time.Second
 
 var server *redistest.Server
 
-// A mode is a way to make the clients of this library.
-type mode struct {
-	name    string
-	options []rlock.Option
-}
-
-// modes are those that every test runs in.
-var modes = []mode{
-	{name: "HandoverOff"},
+// modes are the options with which every test runs.
+var modes = map[string][]rlock.Option{
+	"HandoverOff": {},
 }
 
 // fresh returns the name of a lock that nobody has used, not even this test before.

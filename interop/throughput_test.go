@@ -20,8 +20,8 @@ import (
 func TestMixtureIsFairAndFast(t *testing.T) {
 	const (
 		crowd  = 8
-		period = 2 * time.Second
-		rounds = 3
+		period = time.Second
+		rounds = 4
 	)
 	first := shared.connect(t, server.Addr(), defaultWatchdog)
 	second := start(t).connect(t, server.Addr(), defaultWatchdog)
@@ -34,9 +34,9 @@ func TestMixtureIsFairAndFast(t *testing.T) {
 		return amount(t, one) + amount(t, other)
 	}
 	redisson() // the JVMs are warm then
-	for _, m := range modes {
-		t.Run(m.name, func(t *testing.T) {
-			client := newGoOwner(t, m.options...).client
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			client := newGoOwner(t, options...).client
 			var here, there, alone int
 			for range rounds {
 				name := fresh(t)

@@ -116,12 +116,12 @@ func TestLibraryDoesWhatRedissonWasRecordedToDo(t *testing.T) {
 	t.Parallel()
 	recordings := readVectors(t)
 	require.Len(t, recordings, len(vectorNames))
-	for _, m := range modes {
-		t.Run(m.name, func(t *testing.T) {
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			got := perform(t, func(t *testing.T, s *redistest.Server, watchdog time.Duration) owner {
 				t.Helper()
-				return newGoOwnerOn(t, s, append([]rlock.Option{rlock.WithWatchdogTimeout(watchdog)}, m.options...)...)
+				return newGoOwnerOn(t, s, append([]rlock.Option{rlock.WithWatchdogTimeout(watchdog)}, options...)...)
 			})
 			for i, want := range recordings {
 				assert.Equal(t, want, got[i], "lock %q", want.Name)
