@@ -34,7 +34,7 @@ func TestCounterIsExactAcrossSides(t *testing.T) {
 					counted <- <-client.owner("1").tell("count", name, worker.CounterKey(name), "2", strconv.Itoa(javaRounds))
 				}()
 			}
-			job := worker.Job{Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 2, Rounds: goRounds}
+			job := worker.Job{Duty: worker.Count, Server: server.Addr(), Name: name, Goroutines: 2, Rounds: goRounds, Public: mode == handoverOff}
 			crew := []*worker.Process{worker.Start(t, job), worker.Start(t, job)}
 
 			inJava := 0

@@ -165,6 +165,7 @@ func TestManyHandsAcrossSides(t *testing.T) {
 // assertResult returns a function that takes the results of a call, which must be the
 // given one and no error.
 func assertResult[T any](t *testing.T, want T) func(T, error) {
+	t.Helper()
 	return func(got T, err error) {
 		t.Helper()
 		require.NoError(t, err)

@@ -36,7 +36,7 @@ func TestJavaTakesOverFromAKilledGoProcess(t *testing.T) {
 			t.Parallel()
 			name := fresh(t)
 			holder := worker.Start(t, worker.Job{
-				Duty: worker.Obey, Server: server.Addr(), Name: name, WatchdogTimeout: shortWatchdog,
+				Duty: worker.Obey, Server: server.Addr(), Name: name, WatchdogTimeout: shortWatchdog, Public: mode == handoverOff,
 			})
 			require.Equal(t, "ready", holder.Hear(t))
 			require.Contains(t, holder.Ask(t, "lock "+name), "held")

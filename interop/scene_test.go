@@ -3,7 +3,6 @@ package interop_test
 import (
 	"crypto/rand"
 	"testing"
-
 	"time"
 
 	"github.com/go-rlock/rlock/internal/redistest"
@@ -20,9 +19,15 @@ const defaultWatchdog = 30 * time.Second
 
 var server *redistest.Server
 
+const (
+	handoverOn  = "HandoverOn"
+	handoverOff = "HandoverOff"
+)
+
 // modes are the options with which every test runs.
 var modes = map[string][]rlock.Option{
-	"HandoverOff": {},
+	handoverOn:  {}, // by default
+	handoverOff: {rlock.WithHandover(false)},
 }
 
 // fresh returns the name of a lock that nobody has used, not even this test before.
