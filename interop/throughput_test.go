@@ -5,7 +5,6 @@ package interop_test
 import (
 	"context"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,35 +14,46 @@ import (
 	"github.com/go-rlock/rlock/rlock"
 )
 
-// TestMixtureIsFairAndFast lets eight goroutines and eight threads of Java want one
-// lock for a while, and compares them with sixteen threads in two JVMs.
+// TestMixtureIsFairAndFast lets sixteen want one lock for a while, four each in two
+// clients in Go and two in Java, and compares them with as many in four in Java.
 func TestMixtureIsFairAndFast(t *testing.T) {
 	const (
-		crowd  = 8
+		crowd  = 4 // in each client
 		period = time.Second
 		rounds = 4
 	)
-	first := shared.connect(t, server.Addr(), defaultWatchdog)
-	second := start(t).connect(t, server.Addr(), defaultWatchdog)
-	inJava := func(c *javaClient, name string) <-chan answer {
-		return c.owner("1").tell("contend", name, strconv.Itoa(crowd), millis(period))
+	second := start(t)
+	var java []*javaClient
+	for _, jvm := range []*jvm{shared, second, shared, second} {
+		java = append(java, jvm.connect(t, server.Addr(), defaultWatchdog))
 	}
-	redisson := func() (total int) {
-		name := fresh(t)
-		one, other := inJava(first, name), inJava(second, name)
-		return amount(t, one) + amount(t, other)
+	inJava := func(clients []*javaClient, name string) (total int) {
+		var answers []<-chan answer
+		for _, client := range clients {
+			answers = append(answers, client.owner("1").tell("contend", name, strconv.Itoa(crowd), millis(period)))
+		}
+		for _, answered := range answers {
+			total += amount(t, answered)
+		}
+		return total
 	}
-	redisson() // the JVMs are warm then
+	inJava(java, fresh(t)) // the JVMs are warm then
 	for mode, options := range modes {
 		t.Run(mode, func(t *testing.T) {
-			client := newGoOwner(t, options...).client
+			clients := []*rlock.Client{newGoOwner(t, options...).client, newGoOwner(t, options...).client}
 			var here, there, alone int
 			for range rounds {
 				name := fresh(t)
-				answered := inJava(first, name)
-				here += contend(t, client, name, crowd, period)
-				there += amount(t, answered)
-				alone += redisson()
+				inGo := contend(clients, name, crowd, period)
+				there += inJava(java[:len(clients)], name)
+				for range clients {
+					for range crowd {
+						a := <-inGo
+						require.NoError(t, a.err)
+						here += a.times
+					}
+				}
+				alone += inJava(java, fresh(t))
 			}
 			perSecond := func(n int) float64 { return float64(n) / rounds / period.Seconds() }
 			t.Logf("acquisitions per second: %.0f in Go and %.0f in Java; Redisson's own %.0f",
@@ -51,39 +61,38 @@ func TestMixtureIsFairAndFast(t *testing.T) {
 			fair := (here + there) / 2
 			assert.GreaterOrEqual(t, here, fair/4, "Go starves")
 			assert.GreaterOrEqual(t, there, fair/4, "Java starves")
-			assert.GreaterOrEqual(t, here+there, alone)
+			if mode == handoverOn { // else nobody says that it is faster
+				assert.GreaterOrEqual(t, here+there, alone)
+			}
 		})
 	}
 }
 
-// contend lets goroutines lock and unlock for a while, and returns how often they did.
-func contend(t *testing.T, client *rlock.Client, name string, crowd int, period time.Duration) int {
-	t.Helper()
+// acquisitions are how often a goroutine has had the lock, and what ended that.
+type acquisitions struct {
+	times int
+	err   error
+}
+
+// contend lets a crowd of goroutines in each client lock and unlock for a while. Each
+// sends how often it did.
+func contend(clients []*rlock.Client, name string, crowd int, period time.Duration) <-chan acquisitions {
 	end := time.Now().Add(period)
-	var acquired atomic.Int64
-	failed := make(chan error, crowd)
-	for range crowd {
+	results := make(chan acquisitions)
+	for i := range crowd * len(clients) {
+		lock := clients[i%len(clients)].NewLock(name)
 		go func() {
-			failed <- func() error {
-				lock := client.NewLock(name)
-				for time.Now().Before(end) {
-					hold, err := lock.Lock(context.Background())
-					if err != nil {
-						return err
-					}
-					acquired.Add(1)
-					if err := hold.Unlock(context.Background()); err != nil {
-						return err
-					}
-				}
-				return nil
-			}()
+			var a acquisitions
+			for a.err == nil && time.Now().Before(end) {
+				a.err = lock.Do(context.Background(), func(context.Context) error {
+					a.times++
+					return nil
+				})
+			}
+			results <- a
 		}()
 	}
-	for range crowd {
-		require.NoError(t, <-failed)
-	}
-	return int(acquired.Load())
+	return results
 }
 
 // amount returns the number that a JVM answers.
