@@ -193,15 +193,20 @@ func (j *jvm) kill() {
 	<-j.done
 }
 
-// quit ends the process and returns what it wrote to its standard error.
-func (j *jvm) quit() string {
+// quit ends the process, and reports whether it was there until now.
+func (j *jvm) quit() bool {
+	select {
+	case <-j.done:
+		return false
+	default:
+	}
 	_ = j.in.Close()
 	select {
 	case <-j.done:
 	case <-time.After(limit):
 		j.kill()
 	}
-	return j.stderr.String()
+	return true
 }
 
 // A javaClient is a Redisson client.

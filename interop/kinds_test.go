@@ -3,12 +3,15 @@
 package interop_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-rlock/rlock/internal/worker"
 	"github.com/go-rlock/rlock/rlock"
 )
 
@@ -182,6 +185,52 @@ func TestKeysOfRedissonBesideTheLockAreLeftAlone(t *testing.T) {
 	}
 }
 
+// Who waits in Go leaves a ticket beside the lock, and one that is killed leaves it there.
+func TestTicketsBesideTheLockDisturbNobody(t *testing.T) {
+	t.Parallel()
+	for kind, e := range encounters {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			name, here, java := e.begin(t)
+			plain := java.of("plain")
+			require.NoError(t, plain.lock(name))
+			killed := worker.Start(t, worker.Job{Duty: worker.Obey, Server: server.Addr(), Name: name, Public: len(e.options) > 0})
+			require.Equal(t, "ready", killed.Hear(t))
+			require.Equal(t, "queued", killed.Ask(t, "queue "+name))
+			eventually(t, "it waits", func() bool { return waiters(t, name) == 1 })
+			assertResult(t, false)(here.tryLockWithin(name, 20*time.Millisecond))
+			killed.Kill()
+
+			require.NoError(t, plain.lock(name))
+			require.NoError(t, plain.unlock(name))
+			require.NoError(t, plain.unlock(name))
+			assertTurns(t, name, here, java)
+			require.NoError(t, here.lock(name))
+			eventually(t, "nobody listens any more", func() bool { return waiters(t, name) == 0 })
+			waiting := wait(t, java.client.owner("2"), name)
+			require.NoError(t, here.unlock(name))
+			await(t, waiting)
+			assertResult(t, true)(plain.forceUnlock(name))
+			for _, key := range keysWith(t, name) {
+				if strings.HasPrefix(key, "rlock") {
+					assert.Positive(t, number(t, "PTTL", key), "it stays for ever: %s", key)
+				}
+			}
+		})
+	}
+}
+
+// keysWith returns the keys that have a lock's name in theirs.
+func keysWith(t *testing.T, name string) (keys []string) {
+	t.Helper()
+	reply, ok := server.Do(t, "KEYS", "*"+name+"*").([]any)
+	require.True(t, ok)
+	for _, key := range reply {
+		keys = append(keys, fmt.Sprint(key))
+	}
+	return keys
+}
+
 func TestSemaphoreAtTheNameIsAnErrorAndNoContention(t *testing.T) {
 	t.Parallel()
 	for mode, options := range modes {
@@ -190,12 +239,12 @@ func TestSemaphoreAtTheNameIsAnErrorAndNoContention(t *testing.T) {
 			name := fresh(t)
 			here, java := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
 			require.NoError(t, java.ask("permits", name, "3").err)
-			for _, o := range []owner{here, java} {
-				_, err := o.tryLock(name)
-				require.ErrorContains(t, err, "WRONGTYPE")
-				require.NotErrorIs(t, err, rlock.ErrNotHeld)
-			}
-			_, err := here.forceUnlock(name)
+			_, err := java.tryLock(name)
+			require.Error(t, err)
+			_, err = here.tryLock(name)
+			require.ErrorContains(t, err, "WRONGTYPE")
+			require.NotErrorIs(t, err, rlock.ErrNotAcquired)
+			_, err = here.forceUnlock(name)
 			require.ErrorContains(t, err, "WRONGTYPE")
 			assert.Equal(t, "3", server.Do(t, "GET", name))
 			server.Do(t, "DEL", name)

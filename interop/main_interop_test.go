@@ -34,8 +34,9 @@ func (w withJVM) Run() int {
 		return 1
 	}
 	code := w.tests.Run()
-	if said := shared.quit(); code != 0 {
-		fmt.Fprintf(os.Stderr, "the shared JVM wrote:\n%s", said)
+	if !shared.quit() {
+		fmt.Fprintf(os.Stderr, "the shared JVM has ended before the tests, having written:\n%s", shared.stderr.String())
+		return 1
 	}
 	return code
 }
