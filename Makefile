@@ -8,7 +8,9 @@ ARGS       ?=
 
 # The version of the linter is pinned in a module of its own, out of the way of users.
 LINT    := go tool -modfile=internal/tools/go.mod golangci-lint
-INTEROP := go test -race -tags interop -count=1 -parallel=8 -timeout=10m ./interop/
+INTEROP := go test -tags interop -count=1 -parallel=8 -timeout=10m ./interop/
+# It measures, which the race detector would spoil.
+MIXTURE := TestMixtureIsFairAndFast
 MODULES := find . -name go.mod -not -path '*/node_modules/*' -exec dirname {} \;
 
 .PHONY: help
@@ -36,9 +38,11 @@ e2e: ## Run only the end-to-end tests: several processes on a real server
 .PHONY: test-interop
 test-interop: ## Run the tests against the real Redisson, on Redis and on Valkey; needs a JDK and Maven
 	@.ci/server
-	$(INTEROP)
-	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP)
-	RLOCK_REDISSON=3.27.2 $(INTEROP)
+	$(INTEROP) -race -skip $(MIXTURE)
+	$(INTEROP) -run $(MIXTURE)
+	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -race -skip $(MIXTURE)
+	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -run $(MIXTURE)
+	RLOCK_REDISSON=3.27.2 $(INTEROP) -race -skip $(MIXTURE)
 
 .PHONY: bench
 bench: ## Run the benchmarks, BENCH=. BENCHCOUNT=10, for benchstat
