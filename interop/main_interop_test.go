@@ -3,6 +3,7 @@
 package interop_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"testing"
@@ -39,6 +40,25 @@ func (w withJVM) Run() int {
 		return 1
 	}
 	return code
+}
+
+// fresh returns the name of a lock that nobody has used, not even this test before.
+func fresh(t *testing.T) string {
+	t.Helper()
+	return t.Name() + "-" + rand.Text()
+}
+
+// hash returns the fields of the lock's hash on the shared server, nil if it is free.
+func hash(t *testing.T, name string) map[string]string {
+	t.Helper()
+	return content(t, server, name)
+}
+
+// newGoOwner returns an owner with a client of its own of the shared server, which is
+// closed when the test is over.
+func newGoOwner(t *testing.T, options ...rlock.Option) goOwner {
+	t.Helper()
+	return newGoOwnerOn(t, server, options...)
 }
 
 // sides make owners for a test that is the same in both directions, each with a client
@@ -113,12 +133,13 @@ func inBackground(call func() error) <-chan event {
 	return ended
 }
 
-// wait lets an owner wait for a lock that is held, and returns when it sleeps.
+// wait lets an owner wait for a lock that is held, and returns when it sleeps, or has
+// the lock because a lease has ended meanwhile.
 func wait(t *testing.T, o owner, name string) <-chan event {
 	t.Helper()
 	before := waiters(t, name)
 	ended := inBackground(func() error { return o.lock(name) })
-	eventually(t, "it waits", func() bool { return waiters(t, name) > before })
+	eventually(t, "it waits", func() bool { return waiters(t, name) > before || len(ended) > 0 })
 	return ended
 }
 

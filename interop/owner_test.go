@@ -36,14 +36,8 @@ type goOwner struct {
 	owner  rlock.Owner
 }
 
-// newGoOwner returns an owner with a client of its own of the shared server, which is
-// closed when the test is over.
-func newGoOwner(t *testing.T, options ...rlock.Option) goOwner {
-	t.Helper()
-	return newGoOwnerOn(t, server, options...)
-}
-
-// newGoOwnerOn is newGoOwner on another server.
+// newGoOwnerOn returns an owner with a client of its own, which is closed when the test
+// is over.
 func newGoOwnerOn(t *testing.T, s *redistest.Server, options ...rlock.Option) goOwner {
 	t.Helper()
 	client, err := rlock.New(s.Client(t), options...)

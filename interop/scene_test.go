@@ -1,8 +1,6 @@
 package interop_test
 
 import (
-	"crypto/rand"
-	"testing"
 	"time"
 
 	"github.com/go-rlock/rlock/internal/redistest"
@@ -28,16 +26,4 @@ const (
 var modes = map[string][]rlock.Option{
 	handoverOn:  {}, // by default
 	handoverOff: {rlock.WithHandover(false)},
-}
-
-// fresh returns the name of a lock that nobody has used, not even this test before.
-func fresh(t *testing.T) string {
-	t.Helper()
-	return t.Name() + "-" + rand.Text()
-}
-
-// hash returns the fields of the lock's hash on the shared server, nil if it is free.
-func hash(t *testing.T, name string) map[string]string {
-	t.Helper()
-	return content(t, server, name)
 }
