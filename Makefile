@@ -8,6 +8,9 @@ ARGS       ?=
 
 # The version of the linter is pinned in a module of its own, out of the way of users.
 LINT    := go tool -modfile=internal/tools/go.mod golangci-lint
+INTEROP := go test -tags interop -count=1 -parallel=8 -timeout=10m ./interop/
+# It measures, which the race detector would spoil.
+MIXTURE := TestMixtureIsFairAndFast
 MODULES := find . -name go.mod -not -path '*/node_modules/*' -exec dirname {} \;
 
 .PHONY: help
@@ -31,6 +34,15 @@ test: ## Run all tests with the race detector, COUNT=1 times; install a Redis se
 e2e: ## Run only the end-to-end tests: several processes on a real server
 	@.ci/server
 	go test -race -count=$(COUNT) -timeout=60m -v .
+
+.PHONY: test-interop
+test-interop: ## Run the tests against the real Redisson, on Redis and on Valkey; needs a JDK and Maven
+	@.ci/server
+	$(INTEROP) -race -skip $(MIXTURE)
+	$(INTEROP) -run $(MIXTURE)
+	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -race -skip $(MIXTURE)
+	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -run $(MIXTURE)
+	RLOCK_REDISSON=3.27.2 $(INTEROP) -race -skip $(MIXTURE)
 
 .PHONY: bench
 bench: ## Run the benchmarks, BENCH=. BENCHCOUNT=10, for benchstat
