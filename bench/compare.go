@@ -43,7 +43,7 @@ func Compare(b *testing.B, server *redistest.Server, w Workload, one, other Cont
 				var pair [2]float64
 				for turn := range crews {
 					j := (i + turn) % 2 // the order alternates
-					pair[j] = clock(b, ctx, crews[j], n)
+					pair[j] = clock(ctx, b, crews[j], n)
 					took[j] = append(took[j], pair[j])
 				}
 				ratios = append(ratios, pair[0]/pair[1])
@@ -58,7 +58,7 @@ func Compare(b *testing.B, server *redistest.Server, w Workload, one, other Cont
 
 // clock makes the crew lock and unlock n times altogether and returns how many
 // nanoseconds that took, for one of them.
-func clock(b *testing.B, ctx context.Context, crew *Crew, n int) float64 {
+func clock(ctx context.Context, b *testing.B, crew *Crew, n int) float64 {
 	b.Helper()
 	began := time.Now()
 	if _, err := crew.Work(ctx, n, 0); err != nil {

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"log"
 	"time"
 
 	"github.com/go-rlock/rlock/bench"
@@ -14,7 +14,7 @@ import (
 type contest struct {
 	server      *redistest.Server
 	contestants []contestant
-	log         io.Writer
+	log         *log.Logger
 }
 
 // run measures a row: in each round all contestants, one after the other, so that what
@@ -33,16 +33,13 @@ func (c contest) run(ctx context.Context, r row) ([]*figures, error) {
 		for i := range takers {
 			j := (i + n) % len(takers)
 			f := all[j]
-			if f.Failed != "" {
-				continue
-			}
 			round, err := c.measure(ctx, r, takers[j], n == 0)
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
 			if err != nil {
 				f.Failed = err.Error()
-				fmt.Fprintf(c.log, "%s: %s: %v\n", r.name, f.Contestant, err)
+				c.log.Printf("%s: %s: %v", r.name, f.Contestant, err)
 				continue
 			}
 			f.add(round)
@@ -51,7 +48,7 @@ func (c contest) run(ctx context.Context, r row) ([]*figures, error) {
 	for _, f := range all {
 		f.sum()
 	}
-	fmt.Fprintf(c.log, "%s: %.0f s\n", r.name, time.Since(began).Seconds())
+	c.log.Printf("%s: %.0f s", r.name, time.Since(began).Seconds())
 	return all, nil
 }
 
@@ -68,7 +65,7 @@ func (c contest) measure(ctx context.Context, r row, who contestant, first bool)
 		return round{}, err
 	}
 	j := r.job(who, c.server.Addr(), first)
-	const overhead = time.Minute // for opening and closing, and for the locks that are kept
+	const overhead = 30 * time.Second // for opening and closing, and for the locks that are kept
 	ctx, cancel := context.WithTimeoutCause(ctx, j.warm()+j.window()+2*j.patience()+overhead,
 		fmt.Errorf("it had not ended %v after it should have", overhead))
 	defer cancel()

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
+	"log"
 	"testing"
 	"time"
 
@@ -17,7 +17,7 @@ func newContest(t *testing.T) contest {
 	t.Helper()
 	all, err := gophers()
 	require.NoError(t, err)
-	return contest{server: redistest.Start(t), contestants: all, log: io.Discard}
+	return contest{server: redistest.Start(t), contestants: all, log: log.New(t.Output(), "", 0)}
 }
 
 // only returns the contest with these contestants.

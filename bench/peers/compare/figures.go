@@ -15,7 +15,7 @@ type figures struct {
 	Contestant string `json:"contestant"`
 	Clients    int    `json:"clients"`
 	Goroutines int    `json:"goroutines"`
-	Failed     string `json:"failed,omitempty"` // why there is nothing, or not all
+	Failed     string `json:"failed,omitempty"` // why the last round that failed did
 
 	// Rates are the acquisitions per second in each round. Those of several
 	// contestants in the same round belong together.

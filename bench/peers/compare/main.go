@@ -20,6 +20,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -109,14 +110,14 @@ func measure(ctx context.Context, o options) (results, error) {
 			c.host.stop()
 		}
 	}()
-	server, err := redistest.Launch("--maxclients", "20000")
+	server, err := redistest.Launch("--maxclients", "20000") //nolint:contextcheck // it runs until it is stopped
 	if err != nil {
 		return results{}, err
 	}
 	defer server.Stop()
 
 	began := time.Now()
-	c := contest{server: server, contestants: contestants, log: os.Stderr}
+	c := contest{server: server, contestants: contestants, log: log.New(os.Stderr, "", 0)}
 	for _, row := range rows(o.length) {
 		if !o.only.MatchString(row.name) {
 			continue

@@ -105,13 +105,21 @@ func (r results) markdown(w io.Writer) error {
 
 const explanation = `rlock is this lock, rlock-public the same without hand-over. The floor is the least that a
 lock can cost on the same client library: two bare scripts where nobody waits; where somebody
-does, ring, a token that the clients pass round with one script per hop. Everything else is what
-its name says; the spin locks are a loop around SET NX.
+does, ring, a token that is passed round with one script per hop. The spin locks are a loop
+around SET NX with pauses. Everything else is what its name says, as its documentation
+recommends to use it: redsync 4, bsm/redislock and rueidislock, Redisson 4.7.0 with its plain,
+its fair and its spin lock.
 
-Redis commands are counted by the server, those within scripts included, PINGs not. Bytes are
-those of both directions. Fairness is Jain's index over the goroutines: 1 if all of them got the
-lock equally often, 1/n if one of n got it always. A lock that barges lets who has just unlocked
-lock again at once: its rate is high and its p50 low where nothing is held, and max tells who pays.
+Every contestant works in a process of its own, one at a time, and all of them in each round.
+Clients stand for processes: each has its own connections and its own identity. In a real set of
+processes each would have its own threads, too, which Redisson's clients share here.
+
+Redis commands are counted by the server, those within scripts included, PINGs not. Processor
+times are Redis's and the contestant's; bytes are those of both directions. Fairness is Jain's
+index over the goroutines or threads: 1 if all of them got the lock equally often, 1/n if one of
+n got it always. A lock that barges lets whoever has just unlocked lock again at once: its rate is
+high and its p50 and even its p99 are low where nothing is held, and max and fairness tell who
+pays. Hung means that somebody still waited 10 s after all others were done.
 `
 
 // head returns the head of a row's table, of which f has a line.
@@ -141,6 +149,9 @@ func (f *figures) line() string {
 	name := f.Contestant
 	if f.Stuck > 0 {
 		name += fmt.Sprintf(" (%d hung)", f.Stuck)
+	}
+	if f.Failed != "" {
+		name += " (some rounds failed)"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %.2f |\n", name,
 		number(f.Rate), number(f.Commands), number(f.RedisCPU), number(f.ClientCPU), number(f.Bytes),

@@ -63,7 +63,7 @@ func rows(l length) []row {
 		row{
 			name: watchedName, task: keep,
 			workload: bench.Workload{Clients: 1, Goroutines: 64, Names: watchedLocks},
-			rounds:   1, window: max(l.idle/period, 1) * period,
+			rounds:   1, window: max(l.idle, period).Truncate(period),
 		})
 }
 

@@ -69,8 +69,8 @@ func (w worker) compete(j job, contender bench.Contender) error {
 	if err != nil {
 		return err
 	}
-	if err := crew.Warm(ctx); err != nil {
-		return err
+	if err := within(j.patience(), func() error { return crew.Warm(ctx) }); err != nil {
+		return fmt.Errorf("warm up: %w", err)
 	}
 	if j.WarmMS > 0 {
 		if _, err := crew.WorkFor(ctx, j.warm(), j.patience(), j.hold()); err != nil {
@@ -87,6 +87,18 @@ func (w worker) compete(j job, contender bench.Contender) error {
 		err = errors.Join(err, crew.Close())
 	}
 	return err
+}
+
+// within returns what do returns, or an error if that takes too long.
+func within(limit time.Duration, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("somebody still waits for a lock that was free %v ago", limit)
+	}
 }
 
 // idle lets somebody keep a lock while all others wait for it. They wait in vain, and
