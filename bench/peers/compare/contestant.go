@@ -83,9 +83,8 @@ func redissons(ctx context.Context, dir string) ([]contestant, error) {
 	}
 	build := exec.CommandContext(ctx, maven, "--quiet", "--batch-mode", "package")
 	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-		return nil, fmt.Errorf("its worker does not build: %w: %s", err, first)
+	if err := build.Run(); err != nil {
+		return nil, fmt.Errorf("its worker in bench/redisson does not build (mvn package: %w)", err)
 	}
 	target := filepath.Join(dir, "target")
 	path := strings.Join([]string{
