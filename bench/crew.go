@@ -43,11 +43,12 @@ func (c *Crew) Close() error {
 	return errors.Join(errs...)
 }
 
-// Warm lets each member have its lock a few times, so that the connections are there,
-// which the Redis client makes one by one when it first picks them, and the scripts
-// are loaded.
+// Warm lets each member have its lock, and each client have locks a few times, so that
+// the connections are there, which the Redis client makes one by one when it first picks
+// them, and the scripts are loaded.
 func (c *Crew) Warm(ctx context.Context) error {
-	const times = 40
+	const perClient = 40
+	times := max(perClient*len(c.clients)/len(c.members), 1)
 	for _, m := range c.members {
 		for range times {
 			if err := m.turn(ctx, 0); err != nil {
