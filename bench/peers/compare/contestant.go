@@ -29,7 +29,7 @@ const (
 	warmGo = 100 * time.Millisecond
 	// A virtual machine has to compile what is new in a row before it is fast.
 	warmJava      = 200 * time.Millisecond
-	firstWarmJava = 1500 * time.Millisecond
+	firstWarmJava = time.Second
 	// settle is for how long idle waiters come to rest.
 	settle = 2 * time.Second
 	// patience is how long those who still wait at the end may go on.

@@ -64,7 +64,7 @@ func parse() options {
 	var o options
 	only := flag.String("only", "", "measure only rows whose name matches the regular `expression`")
 	flag.IntVar(&o.rounds, "rounds", 2, "how often each contestant is measured in a row")
-	flag.DurationVar(&o.window, "window", 600*time.Millisecond, "for how long each time")
+	flag.DurationVar(&o.window, "window", 500*time.Millisecond, "for how long each time")
 	flag.DurationVar(&o.idle, "idle", period, "for how long idle waiters are watched")
 	flag.StringVar(&o.out, "out", "", "`directory` that the results are written to; none: only standard output")
 	flag.StringVar(&o.redisson, "redisson", "../redisson", "`directory` of Redisson's worker")
