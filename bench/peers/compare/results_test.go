@@ -73,6 +73,20 @@ func TestGoalForEveryContendedRowNamesThoseThatMissIt(t *testing.T) {
 	assert.Contains(t, peersGoal().line(nil), "not measured")
 }
 
+func TestGoalForIdleWaitersAllowsTheHolderToRenew(t *testing.T) {
+	t.Parallel()
+	line := func(commands, scripts float64) string {
+		return idleGoal().line(table{{
+			Row: idleName, Contestant: ours, Rates: []float64{0},
+			CommandsPerSecond: commands, ScriptsPerSecond: scripts,
+		}})
+	}
+	assert.Contains(t, line(0, 0), "| met |")
+	assert.Contains(t, line(0.4, 0.1), "| met |")
+	assert.Contains(t, line(0.5, 0.1), "| not met |")
+	assert.Contains(t, line(0.8, 0.2), "| not met |")
+}
+
 func TestGoalForTheSpreadOfCommands(t *testing.T) {
 	t.Parallel()
 	line := func(commands ...float64) string {
