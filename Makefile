@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 
-# How often the tests run, and the benchmarks; which benchmarks; flags of the demo.
+# How often the tests run, and the benchmarks; which benchmarks; flags of the demo and of
+# the comparison.
 COUNT      ?= 1
 BENCHCOUNT ?= 10
 BENCH      ?= .
@@ -45,14 +46,21 @@ test-interop: ## Run the tests against the real Redisson, on Redis and on Valkey
 	RLOCK_REDISSON=3.27.2 $(INTEROP) -race -skip $(MIXTURE)
 
 .PHONY: bench
-bench: ## Run the benchmarks, BENCH=. BENCHCOUNT=10, for benchstat
+bench: ## Compare the lock with its peers and write bench/results; takes minutes, ARGS="-rounds 5 -window 3s" longer
+	@.ci/server
+	cd bench/peers && go run ./compare -out ../results $(ARGS)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks, BENCH=. BENCHCOUNT=10, for benchstat
 	@.ci/server
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count=$(BENCHCOUNT) -timeout=0 ./bench/...
 
 .PHONY: bench-smoke
-bench-smoke: ## Run each benchmark once, to see that it works
+bench-smoke: ## Run each Go benchmark once, and a little of the comparison, to see that it works
 	@.ci/server
 	go test -run '^$$' -bench . -benchtime 1x ./bench/...
+	cd bench/peers && go test -race -timeout=10m ./... && \
+		go run ./compare -rounds 1 -window 50ms -only '^(serial, cancel|8 clients × 8, hold)'
 
 .PHONY: demo
 demo: ## Run the demonstration, ARGS="--processes 3"

@@ -25,23 +25,25 @@ func Compare(b *testing.B, server *redistest.Server, w Workload, one, other Cont
 	b.Helper()
 	for _, kind := range w.Contexts {
 		b.Run(fmt.Sprintf("ctx=%s", kind), func(b *testing.B) {
-			ctx, cancel := kind.make()
+			ctx, cancel := kind.New()
 			defer cancel()
-			crews := [2]*crew{assemble(b, server.Addr(), w, one), assemble(b, server.Addr(), w, other)}
+			crews := [2]*Crew{assemble(b, server, w, one), assemble(b, server, w, other)}
 			for _, c := range crews {
-				c.warm(ctx)
+				if err := c.Warm(ctx); err != nil {
+					b.Fatal(err)
+				}
 			}
 			var (
 				took   [2][]float64 // nanoseconds of one acquisition
 				ratios []float64
-				n      = min(block*len(crews[0].members), longBlock)
+				n      = min(block*w.Clients*w.Goroutines, longBlock)
 			)
 			b.ResetTimer()
 			for i := range b.N {
 				var pair [2]float64
 				for turn := range crews {
 					j := (i + turn) % 2 // the order alternates
-					pair[j] = crews[j].time(ctx, n)
+					pair[j] = clock(ctx, b, crews[j], n)
 					took[j] = append(took[j], pair[j])
 				}
 				ratios = append(ratios, pair[0]/pair[1])
@@ -54,11 +56,14 @@ func Compare(b *testing.B, server *redistest.Server, w Workload, one, other Cont
 	}
 }
 
-// time makes the crew lock and unlock n times altogether and returns how many
+// clock makes the crew lock and unlock n times altogether and returns how many
 // nanoseconds that took, for one of them.
-func (c *crew) time(ctx context.Context, n int) float64 {
+func clock(ctx context.Context, b *testing.B, crew *Crew, n int) float64 {
+	b.Helper()
 	began := time.Now()
-	c.work(ctx, n, 0)
+	if _, err := crew.Work(ctx, n, 0); err != nil {
+		b.Fatal(err)
+	}
 	return float64(time.Since(began).Nanoseconds()) / float64(n)
 }
 
