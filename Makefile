@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
 
-# How often the tests run, and the benchmarks; which benchmarks; flags of the demo and of
-# the comparison.
+# How often the tests run, and the benchmarks; faults in a run of the models; which
+# benchmarks; flags of the demo and of the comparison.
 COUNT      ?= 1
+FAULTS     ?= 1
 BENCHCOUNT ?= 10
 BENCH      ?= .
 ARGS       ?=
@@ -44,6 +45,11 @@ test-interop: ## Run the tests against the real Redisson, on Redis and on Valkey
 	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -race -skip $(MIXTURE)
 	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -run $(MIXTURE)
 	RLOCK_REDISSON=3.27.2 $(INTEROP) -race -skip $(MIXTURE)
+
+.PHONY: model
+model: ## Search the models of the protocol to the end, with FAULTS=1 in a run or 2; installs spin if it may
+	@.ci/spin
+	docs/model/check --faults $(FAULTS)
 
 .PHONY: bench
 bench: ## Compare the lock with its peers and write bench/results; takes minutes, ARGS="-rounds 5 -window 3s" longer
