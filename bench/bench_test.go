@@ -50,6 +50,14 @@ func BenchmarkAgainstFloor(b *testing.B) {
 	}
 }
 
+// BenchmarkTurns tells what turns in a row of one process are worth, and what they cost the
+// others: the default of rlock.WithTurns comes from it.
+func BenchmarkTurns(b *testing.B) {
+	for _, local := range []int{1, 2, 4, 8, 16, 32} {
+		bench.Run(b, server, bench.Clients8x8, bench.Turns(local))
+	}
+}
+
 func contender(tb testing.TB, name string) bench.Contender {
 	tb.Helper()
 	for _, c := range bench.Contenders() {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/redis/rueidis"
 
@@ -27,6 +28,12 @@ func openRlock(options ...rlock.Option) func(addr string) (Client, error) {
 		}
 		return rlockClient{rdb: rdb, client: client}, nil
 	}
+}
+
+// Turns returns this module's lock with a limit of turns in a row of one process.
+func Turns(local int) Contender {
+	const unlimited = 1 << 20 // nobody waits who does not know about tickets
+	return Contender{Name: fmt.Sprintf("turns-%d", local), Open: openRlock(rlock.WithTurns(local, unlimited))}
 }
 
 func (c rlockClient) Mutex(name string) Mutex { return rlockMutex{c.client.NewLock(name)} }

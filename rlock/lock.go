@@ -34,8 +34,10 @@ func (l *Lock) Name() string { return l.names.lock }
 // Lock waits until the lock is the owner's, or ctx ends. Without options the hold
 // lasts until Unlock: the watchdog renews its lease for as long as the process lives.
 //
-// If the lock is free, that is one round trip. If not, the caller sleeps until a
-// release is published or the present lease ends.
+// If the lock is free, that is one round trip. If not, the caller queues, and sleeps until
+// the lock is handed to it, a release is published, or the present lease ends. Waiters of
+// one process are served in the order in which they came, and so are processes, by their
+// first waiters; see WithHandover and WithTurns.
 //
 // On success the caller must give the hold back. On failure nothing is held: an
 // attempt that was under way is awaited in the background and undone. The error

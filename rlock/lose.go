@@ -59,6 +59,9 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		t.watch.Forget()
 		t.watch = nil
 		t.room.vacatedLocked(t)
+		if t.floor > 0 {
+			t.client.retire(t) // nobody shall use the name again whose lease may shrink
+		}
 		if err != nil {
 			t.room.dueLocked() // it may be free
 		}

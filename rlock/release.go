@@ -73,8 +73,7 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 		got, err = lua.Reduce(ctx, c.rdb, t.room.names.lock, t.field, rest, lease)
 		return err
 	})
-	if open { // a late copy may still shorten the lease, of this tenure's later holds too
-		c.retire(t)
+	if open { // a late copy may still shorten the lease of this tenure's later holds
 		t.blur(rest)
 		t.room.mu.Lock()
 		t.floor = t.sureLocked(lease)
