@@ -40,3 +40,32 @@ func TestHoldIsNotTrustedBeyondALeaseThatALateReductionStates(t *testing.T) {
 	require.NoError(t, inner.Unlock(ctx))
 	requireFree(t, server, lock.Name())
 }
+
+// The reduction had happened; what was left ended by itself before the answer to the copy.
+func TestReductionThatHappenedSucceedsAfterTheRestHasEnded(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	proxy := server.Proxy(t)
+	client := newClient(t, server.Client(t, proxy.Use, oneConnection), patient)
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	outer, err := lock.Lock(ctx, rlock.WithLease(time.Second))
+	require.NoError(t, err)
+	inner, err := lock.Lock(ctx, rlock.WithLease(time.Minute))
+	require.NoError(t, err)
+	end := blackout(t, proxy, "reduce", lock.Name())
+	unlocked := make(chan error, 1)
+	go func() { unlocked <- inner.Unlock(ctx) }()
+	awaitFree(t, server, lock.Name())
+	end()
+	select {
+	case err := <-unlocked:
+		require.NoError(t, err)
+	case <-time.After(soon):
+		require.FailNow(t, "Unlock does not return")
+	}
+	require.NoError(t, inner.Err())
+	requireLost(t, outer, rlock.Expired)
+	require.ErrorIs(t, lock.Unlock(ctx), rlock.ErrLost)
+	require.ErrorIs(t, lock.Unlock(ctx), rlock.ErrNotHeld)
+}
