@@ -285,6 +285,8 @@ type Passing struct {
 	Neighbour string
 	Lease     time.Duration
 	Ticket    string
+	// Ahead lets the Neighbour come before the queue.
+	Ahead bool
 	// Stale is a ticket that is to leave the queue, or empty; AllStale means that every
 	// ticket of the owner's client is passed over.
 	Stale string
@@ -309,7 +311,7 @@ type Passed struct {
 func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error) {
 	args := []string{p.Owner, p.Tail, strconv.Itoa(p.Run), strconv.Itoa(p.Most), strconv.Itoa(p.Behind)}
 	if p.Neighbour != "" || p.Stale != "" {
-		args = append(args, p.Neighbour, milliseconds(p.Lease), p.Ticket, p.Stale)
+		args = append(args, p.Neighbour, milliseconds(p.Lease), p.Ticket, p.Stale, flag(p.Ahead))
 	}
 	var values [5]int64
 	if err := integers(passScript.Exec(ctx, client, []string{p.Key, p.Queue}, args), values[:]); err != nil {

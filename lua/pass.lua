@@ -15,6 +15,7 @@
 -- ARGV[8]  its ticket, for the end of the queue if the lock goes to another process, or empty
 -- ARGV[9]  a ticket of this process that is to leave the queue, or empty; *: all of its tickets
 --          are passed over
+-- ARGV[10] 1: the next waiter of the same process comes before the queue
 --
 -- Returns {1, 0, receivers, 0, 0}         public: the lock is free; -1 receivers if PUBLISH was refused
 --         {1, 1, 0, 0, 0}                 the next waiter of the same process has it
@@ -30,7 +31,7 @@
 -- Twice is harmless: the second time finds that the owner has no hold. It says so, or
 -- that the next waiter of the same process has the lock, if it does. Without an owner it
 -- finds who was served, or tells once more that the lock is free.
-local key, queue = KEYS[1], KEYS[2]
+local key, queue, ahead = KEYS[1], KEYS[2], ARGV[10] == '1'
 local owner, tail, run, behind = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local neighbour, lease, ticket, stale = ARGV[6] or '', ARGV[7], ARGV[8] or '', ARGV[9] or ''
 local public = 'redisson_lock__channel:' .. tail
@@ -113,6 +114,10 @@ if run >= tonumber(ARGV[4]) then
     return publish()
   end
   run = 0
+end
+
+if ahead and neighbour ~= '' and give(neighbour, lease) then
+  return {1, 1, 0, 0, 0}
 end
 
 -- At most 16 dead tickets in one go; the next release goes on.

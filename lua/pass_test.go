@@ -32,6 +32,7 @@ func pass(change ...func(*lua.Passing)) func(context.Context, world) (any, error
 
 func beside(p *lua.Passing)  { p.Neighbour, p.Lease = neighbour, 30*time.Second }
 func leaving(p *lua.Passing) { p.Stale = earlier }
+func ahead(p *lua.Passing)   { p.Ahead = true }
 func closing(p *lua.Passing) { p.Stale = lua.AllStale }
 
 // lining is beside with a ticket for the end of the queue.
@@ -66,6 +67,18 @@ func TestPassWithoutTicketsFreesTheLockOrGivesItToTheNeighbour(t *testing.T) {
 		{name: "PublicWithoutExpiry", before: hash(eternal, me, "1"), run: pass(), reply: toNobody, after: nothing, says: []string{freed}, again: notPassed},
 		{name: "PublicQueueIsNoList", before: one, tickets: text(40 * s), run: pass(leaving), reply: toNobody, after: nothing, queued: text(40 * s), says: []string{freed}, again: notPassed},
 		{name: "Neighbour", before: one, run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
+		{
+			name: "NeighbourAheadOfTheQueue", before: one, tickets: list(40*s, yours), attend: []string{grants(you)}, run: pass(beside, ahead),
+			reply: toNeighbour, after: given, queued: list(40*s, yours), again: toNeighbour,
+		},
+		{
+			name: "NobodyAheadOfTheQueue", before: one, tickets: list(40*s, yours), attend: []string{grants(you)}, run: pass(ahead),
+			reply: toStranger(3 * s), after: hash(3*s, you, "1"), says: []string{grant(you, 3*s, 4, 0)}, again: passedBefore(3 * s),
+		},
+		{
+			name: "NeighbourNotAheadOfStrangers", before: one, tickets: list(40*s, yours), attend: []string{channel, grants(you)}, run: pass(beside, ahead, bound),
+			reply: toNobody, after: nothing, queued: list(40*s, yours), says: []string{beacon + " public", freed}, again: notPassed,
+		},
 		{name: "NeighbourManyHolds", before: hash(20*s, me, "9"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
 		{name: "NeighbourShorterLease", before: hash(120*s, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
 		{name: "NeighbourWithoutExpiry", before: hash(eternal, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},

@@ -67,7 +67,8 @@ func (r *room) transferFrom(t *tenure) *transfer {
 		if r.line.open {
 			x.Ticket, _ = r.ticketLocked(x.next)
 		}
-		x.inside = x.Stale == "" && r.line.local < r.client.localTurns && r.line.run < r.client.turns
+		x.Ahead = x.Stale == "" && r.line.local < r.client.localTurns
+		x.inside = x.Ahead && r.line.run < r.client.turns // else somebody may wait who does not know about tickets
 	}
 	return x
 }
@@ -133,7 +134,7 @@ func (x *transfer) note() {
 		if x.Run >= x.Most { // nobody waits for a public release
 			line.run = 0
 		}
-		if !x.inside { // no other process waits
+		if !x.Ahead { // no other process waits
 			line.local = 0
 		}
 		line.run++
