@@ -39,7 +39,7 @@ type Store struct{ db *sql.DB }
 // OpenStore opens the database that source names, a postgres:// URL or else a file of
 // SQLite's, and makes the table if there is none.
 func OpenStore(ctx context.Context, source string) (*Store, error) {
-	db, err := open(source)
+	db, err := openDatabase(source)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func OpenStore(ctx context.Context, source string) (*Store, error) {
 	return &Store{db: db}, nil
 }
 
-func open(source string) (*sql.DB, error) {
+func openDatabase(source string) (*sql.DB, error) {
 	if strings.HasPrefix(source, "postgres://") {
 		return sql.Open("pgx", source)
 	}
