@@ -39,7 +39,7 @@ type crowd struct {
 const (
 	readers = 200
 	// think is how long a reader thinks at most.
-	think = time.Second
+	think = 2 * time.Second
 )
 
 // gather lets a crowd loose on a site until the test is over or calls leave.

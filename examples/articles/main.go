@@ -14,10 +14,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
-	"github.com/redis/rueidis"
-
-	"github.com/go-rlock/rlock/rlock"
 )
 
 func main() {
@@ -30,9 +26,7 @@ func main() {
 	flag.Parse()
 	c.log = slog.Default()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, c); err != nil {
+	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -44,13 +38,20 @@ type config struct {
 	log                     *slog.Logger
 }
 
-// run serves until ctx ends and the requests that were under way are answered.
-func run(ctx context.Context, c config) (err error) {
-	reader, closeAll, err := build(ctx, c)
+// run serves until the process is told to end.
+func run(c config) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	reader, err := NewReader(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeAll()) }()
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	return serve(ctx, c, reader)
+}
+
+// serve serves until ctx ends and the requests that were under way are answered.
+func serve(ctx context.Context, c config, reader *Reader) error {
 	for id := range int64(10) {
 		a := Article{ID: id + 1, Title: fmt.Sprintf("Article %d", id+1), Text: "Reading this counts a view."}
 		if err := reader.store.Add(ctx, a); err != nil {
@@ -68,40 +69,4 @@ func run(ctx context.Context, c config) (err error) {
 	case <-ctx.Done():
 		return server.Shutdown(context.WithoutCancel(ctx))
 	}
-}
-
-// build puts a Reader together. The function that it returns closes what is open.
-func build(ctx context.Context, c config) (*Reader, func() error, error) {
-	store, err := OpenStore(ctx, c.database)
-	if err != nil {
-		return nil, nil, err
-	}
-	rdb, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress:       []string{c.redis},
-		ForceSingleClient: true, // makes a client also while Redis is down
-		DisableCache:      true,
-		DisableRetry:      true, // the database is the other attempt
-	})
-	if rdb == nil {
-		return nil, nil, errors.Join(err, store.Close())
-	}
-	// A reader has the database to turn to, so nobody rides out a fault for long.
-	locks, err := rlock.New(rdb, rlock.WithGracePeriod(100*time.Millisecond), rlock.WithLogger(c.log))
-	if err != nil {
-		rdb.Close()
-		return nil, nil, errors.Join(err, store.Close())
-	}
-	reader := &Reader{
-		store:  store,
-		cache:  &Cache{rdb: rdb, ttl: c.ttl},
-		locks:  locks,
-		wait:   c.wait,
-		log:    c.log,
-		outage: newOutage(),
-	}
-	return reader, func() error {
-		err := locks.Close()
-		rdb.Close()
-		return errors.Join(err, store.Close())
-	}, nil
 }

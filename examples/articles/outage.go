@@ -7,7 +7,8 @@ import (
 
 // An outage is what is known about a Redis that does not answer. A server that refuses
 // connections says so at once, but one that is silent costs whoever asks it his whole
-// patience. So after a fault nobody asks for a moment, and then one asks for all.
+// patience. So after a fault nobody asks for a moment, and then one reader in each moment,
+// until Redis answers.
 type outage struct {
 	start time.Time    // the clock of next
 	next  atomic.Int64 // when somebody may ask again; 0 while Redis answers

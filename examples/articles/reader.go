@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/go-rlock/rlock/rlock"
 )
 
@@ -30,6 +32,45 @@ const lease = 3 * time.Second
 
 // errOutage means that Redis did not answer a moment ago.
 var errOutage = errors.New("redis is down")
+
+// NewReader returns a Reader of the database and the Redis that c names. Redis may be
+// down.
+func NewReader(ctx context.Context, c config) (*Reader, error) {
+	store, err := OpenStore(ctx, c.database)
+	if err != nil {
+		return nil, err
+	}
+	rdb, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress:       []string{c.redis},
+		ForceSingleClient: true, // makes a client also while Redis is down
+		DisableCache:      true,
+		DisableRetry:      true, // the database is the other attempt
+	})
+	if rdb == nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	// A reader has the database to turn to, so nobody rides out a fault for long.
+	locks, err := rlock.New(rdb, rlock.WithGracePeriod(100*time.Millisecond), rlock.WithLogger(c.log))
+	if err != nil {
+		rdb.Close()
+		return nil, errors.Join(err, store.Close())
+	}
+	return &Reader{
+		store:  store,
+		cache:  &Cache{rdb: rdb, ttl: c.ttl},
+		locks:  locks,
+		wait:   c.wait,
+		log:    c.log,
+		outage: newOutage(),
+	}, nil
+}
+
+// Close gives back what is locked and closes what is open.
+func (r *Reader) Close() error {
+	err := r.locks.Close()
+	r.cache.rdb.Close()
+	return errors.Join(err, r.store.Close())
+}
 
 // Read counts a view of the article and returns it.
 func (r *Reader) Read(ctx context.Context, id int64) (Article, error) {
@@ -60,13 +101,16 @@ func (r *Reader) lock(ctx context.Context, id int64) (*rlock.Hold, error) {
 }
 
 // unlock gives the lock back. If that fails, the lock ends with its lease, and whoever
-// took it meanwhile was not harmed: the database looks after itself.
+// took it meanwhile was not harmed: the database looks after itself. The answer to the
+// reader does not wait long for a Redis that is silent.
 func (r *Reader) unlock(ctx context.Context, hold *rlock.Hold) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
 	err := hold.Unlock(ctx)
 	switch {
 	case errors.Is(err, rlock.ErrLost):
 		r.log.WarnContext(ctx, "the lock was lost while the article was read", "error", err)
-	case err != nil && ctx.Err() == nil:
+	case err != nil:
 		r.down(ctx, err)
 	}
 }
