@@ -86,7 +86,6 @@ func TestNoViewIsLostAndNobodyWaitsTooLongWhileTheHolderIsStopped(t *testing.T) 
 	s.accounts(t, c.answered(t))
 }
 
-
 func TestSilentRedisCostsFewReadersTheirPatience(t *testing.T) {
 	s := open(t, 20)
 	c := gather(t, s)
