@@ -46,6 +46,14 @@ test-interop: ## Run the tests against the real Redisson, on Redis and on Valkey
 	RLOCK_TEST_SERVER="$$(.ci/valkey)" $(INTEROP) -run $(MIXTURE)
 	RLOCK_REDISSON=3.27.2 $(INTEROP) -race -skip $(MIXTURE)
 
+.PHONY: test-examples
+test-examples: ## Run the tests of the examples that are modules of their own
+	@.ci/server
+	@set -e; for mod in examples/*/go.mod; do \
+		echo "$$(dirname "$$mod")"; \
+		(cd "$$(dirname "$$mod")" && go test -race -timeout=10m ./...); \
+	done
+
 .PHONY: model
 model: ## Search the models of the protocol to the end, with FAULTS=1 in a run or 2; installs spin if it may
 	@.ci/spin
