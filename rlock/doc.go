@@ -39,6 +39,8 @@
 //     ends at any point leaves neither a lock that nobody has nor a wrong count.
 //  6. A release that happens while somebody waits is not missed, whatever the order of
 //     events. After a reconnect, whoever is in front in each process tries at once.
+//     Waiters are served in the order in which they came, in a process and between
+//     processes; a newcomer that finds the lock free takes it.
 //  7. A fault of the server is never reported as contention, nor contention as a fault.
 //
 // # What is not guaranteed

@@ -171,7 +171,9 @@ func (l *Lock) HoldCount(ctx context.Context) (int, error) {
 }
 
 // TTL returns for how long the present lease lasts if nobody renews it: 0 if the lock
-// is free, negative if it never ends, which only other programs can bring about.
+// is free, negative if it never ends, which only other programs can bring about. A lock
+// that another process has handed over lasts 3 s at most at first; its holder asks for
+// the rest of the lease after a second.
 func (l *Lock) TTL(ctx context.Context) (time.Duration, error) {
 	info, err := l.Inspect(ctx)
 	return info.TTL, err
