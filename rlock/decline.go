@@ -93,17 +93,9 @@ func (c *Client) forward(r *room, field string) {
 func (t *tenure) decline() {
 	t.room.mu.Lock()
 	wanted := len(t.holds) > 0
-	left := t.waiting
-	if t.retired.Load() { // nobody will try by this name again
-		left = 0
-	}
-	for e := t.room.queue.Front(); e != nil && left > 0; e = e.Next() {
-		if w, _ := e.Value.(*waiter); w.tenure == t {
-			wanted = true
-			w.again = true
-			w.wake()
-			left--
-		}
+	if t.waiting > 0 && !t.retired.Load() { // else nobody will try by this name again
+		wanted = true
+		t.room.againLocked(t)
 	}
 	t.room.mu.Unlock()
 	if wanted {

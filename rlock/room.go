@@ -185,6 +185,11 @@ func (r *room) grantedLocked(t *tenure, until time.Time) {
 	if !slices.Contains(r.holders, t) {
 		r.holders = append(r.holders, t)
 	}
+	r.againLocked(t)
+}
+
+// againLocked makes the waiters of a tenure try, wherever in the queue they are.
+func (r *room) againLocked(t *tenure) {
 	left := t.waiting
 	for e := r.queue.Front(); e != nil && left > 0; e = e.Next() {
 		if w, _ := e.Value.(*waiter); w.tenure == t {

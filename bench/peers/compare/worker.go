@@ -127,7 +127,7 @@ func (w worker) idle(j job, contender bench.Contender) error {
 			}()
 		}
 	}
-	time.Sleep(j.warm()) // until all of them wait
+	time.Sleep(j.warm()) // other libraries do not tell when they wait
 	return w.measure(func() (answer, error) {
 		select {
 		case err := <-served:
