@@ -25,6 +25,7 @@ type Hold struct {
 
 	// What follows is protected by tenure.room.mu.
 
+	from        time.Time // when this process knew of it
 	trust       watchdog.Trust
 	provisional bool // the server has, or may have, a shorter lease; it is to be asked again
 	known       bool // Lock has returned it

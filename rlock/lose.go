@@ -10,14 +10,21 @@ import (
 
 // lose ends every hold of the tenure: for the given reason, unless its time was over
 // anyway.
-func (t *tenure) lose(reason Reason) {
+func (t *tenure) lose(reason Reason) { t.loseUntil(time.Now(), reason) }
+
+// loseUntil is lose for the holds that there were at the given time. Those that were
+// taken later are looked at again.
+func (t *tenure) loseUntil(asked time.Time, reason Reason) {
 	now := time.Now()
 	var over, others []*Hold
 	t.room.mu.Lock()
 	for _, h := range t.holds {
-		if h.trust.Over(now) {
+		switch {
+		case h.from.After(asked):
+			t.watch.Renew()
+		case h.trust.Over(now):
 			over = append(over, h)
-		} else {
+		default:
 			others = append(others, h)
 		}
 	}
@@ -91,6 +98,6 @@ func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict
 	}
 	t.room.mu.Unlock()
 	if current && verdict != lua.Kept {
-		t.lose(Removed)
+		t.loseUntil(sent, Removed)
 	}
 }

@@ -262,11 +262,11 @@ func (t *tenure) countLocked(count int) {
 // time is over already or the client was closed meanwhile. The caller has the tenure's
 // turn.
 func (t *tenure) grant(ctx context.Context, r request, count int, since time.Time, lease time.Duration) outcome {
-	h := &Hold{tenure: t, parent: ctx, lease: r.lease}
+	now := time.Now()
+	h := &Hold{tenure: t, parent: ctx, lease: r.lease, from: now}
 	if end := r.lease + r.maxHold; end > 0 { // one of them is 0
 		h.limit = since.Add(end)
 	}
-	now := time.Now()
 	t.client.enlist(t)
 
 	t.room.mu.Lock()
