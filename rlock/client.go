@@ -143,17 +143,36 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 			r = &room{client: c, names: &l.names}
 			c.rooms[l.names.lock] = r
 		}
-		r.users++
-		t = &tenure{
-			client: c,
-			room:   r,
-			owner:  owner,
-			epoch:  c.epoch,
-			field:  fieldOf(c.id, owner, c.epoch),
-			turn:   make(chan struct{}, 1),
-			fresh:  !c.losses.has(lossKey(key)), // a lost hold may still be there
-		}
+		t = c.openLocked(r, owner, fieldOf(c.id, owner, c.epoch))
+		t.fresh = !c.losses.has(lossKey(key)) // a lost hold may still be there
 		c.tenures[key] = t
+	}
+	t.users.Add(1)
+	return t
+}
+
+// openLocked returns a new tenure.
+func (c *Client) openLocked(r *room, owner Owner, field string) *tenure {
+	r.users++
+	return &tenure{client: c, room: r, owner: owner, epoch: c.epoch, field: field, turn: make(chan struct{}, 1)}
+}
+
+// adopt returns the tenure with that name on the wire, for one attempt, which ends with
+// leave.
+func (c *Client) adopt(r *room, field string) *tenure {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	owner := ownerOnWire(field)
+	key := tenureKey{r.names.lock, owner}
+	t := c.tenures[key]
+	if t == nil || t.field != field {
+		if c.rooms[r.names.lock] == nil {
+			c.rooms[r.names.lock] = r
+		}
+		t = c.openLocked(c.rooms[r.names.lock], owner, field)
+		if c.tenures[key] == nil && field == fieldOf(c.id, owner, c.epoch) { // the owner may come back
+			c.tenures[key] = t
+		}
 	}
 	t.users.Add(1)
 	return t

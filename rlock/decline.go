@@ -92,8 +92,8 @@ func (c *Client) forward(r *room, field string) {
 // caller has the tenure's turn.
 func (t *tenure) decline() {
 	t.room.mu.Lock()
-	wanted := len(t.holds) > 0
-	if t.waiting > 0 && !t.retired.Load() { // else nobody will try by this name again
+	wanted := len(t.holds) > 0 || t.room.line.place.kept == t // another ticket may have been served
+	if t.waiting > 0 && !t.retired.Load() {                   // else nobody will try by this name again
 		wanted = true
 		t.room.againLocked(t)
 	}
@@ -106,25 +106,6 @@ func (t *tenure) decline() {
 		t.client.log.Warn("rlock: a lock that was granted too late could not be passed on; it ends with its lease",
 			"lock", t.room.names.lock, "error", err)
 	}
-}
-
-// adopt returns the tenure with that name on the wire, which ends with leave.
-func (c *Client) adopt(r *room, field string) *tenure {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for key, t := range c.tenures {
-		if key.name == r.names.lock && t.field == field {
-			t.users.Add(1)
-			return t
-		}
-	}
-	r.users++
-	if c.rooms[r.names.lock] == nil {
-		c.rooms[r.names.lock] = r
-	}
-	t := &tenure{client: c, room: r, field: field, turn: make(chan struct{}, 1)}
-	t.users.Add(1)
-	return t
 }
 
 // surrenderTicket takes the process's ticket back when the client is closed.

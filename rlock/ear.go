@@ -56,6 +56,11 @@ func (r *room) quit() {
 	}
 	ears := r.ears
 	r.ears, r.joined, r.fault = nil, false, nil
+	if t, ticket := r.line.place.kept, r.line.ticket; t != nil {
+		r.line.ticket = ""
+		r.client.withdraw(t, ticket)
+		r.missedLocked()
+	}
 	r.mu.Unlock()
 	for _, e := range slices.Backward(ears) {
 		e.sub.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/petermattis/goid"
@@ -65,6 +66,17 @@ func (o Owner) wire(epoch int64) int64 {
 		return o.id - epoch*epochStep
 	}
 	return o.id + epoch*epochStep
+}
+
+// ownerOnWire returns whom a name on the wire stands for, in whichever epoch: the zero
+// Owner if it was not made by fieldOf.
+func ownerOnWire(field string) Owner {
+	_, number, _ := strings.Cut(field, ":")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return Owner{}
+	}
+	return Owner{id: n % epochStep}
 }
 
 // checkGoroutineID compares the goroutine id that the library gets with the one

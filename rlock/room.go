@@ -83,6 +83,7 @@ func (r *room) close() (rest []func(context.Context) error) {
 	holders := slices.Clone(r.holders)
 	ticket := r.line.ticket
 	r.line.ticket = ""
+	r.forgoLocked()
 	r.mu.Unlock()
 	for _, t := range holders {
 		t.lose(ClientClosed)
