@@ -33,6 +33,7 @@ type Client struct {
 	closed  chan struct{} // closed when Close has ended
 	quiet   chan struct{} // closed when Close has begun and no task runs any more
 	workers *workers
+	errands sync.Pool // of *errand
 
 	mu       sync.Mutex // protects what follows
 	ended    bool       // closing is closed

@@ -102,7 +102,7 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for range min(closeWorkers, len(debts)) {
-		c.startLocked(nil, nil, give)
+		c.startLocked(nil, c.job(nil, give))
 	}
 	return func() error {
 		mu.Lock()

@@ -53,7 +53,7 @@ func (w *waiter) withdrawLocked() (after func()) {
 
 // discard gives back a hold that was handed to a waiter who has left.
 func (c *Client) discard(h *Hold) {
-	c.start(h.tenure, nil, func() {
+	c.start(h.tenure, func() {
 		h.tenure.take()
 		defer h.tenure.give()
 		h.tenure.undo(context.Background(), h)
@@ -63,7 +63,7 @@ func (c *Client) discard(h *Hold) {
 // withdraw takes back the ticket of a tenure, and passes the lock on if it was served
 // meanwhile.
 func (c *Client) withdraw(t *tenure, ticket string) {
-	c.start(t, nil, func() {
+	c.start(t, func() {
 		t.take()
 		defer t.give()
 		var served bool
@@ -79,7 +79,7 @@ func (c *Client) withdraw(t *tenure, ticket string) {
 
 // forward passes on a grant that nobody in this process waits for.
 func (c *Client) forward(r *room, field string) {
-	c.start(nil, nil, func() {
+	c.start(nil, func() {
 		t := c.adopt(r, field)
 		defer c.leave(t)
 		t.take()

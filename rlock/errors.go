@@ -126,6 +126,9 @@ func refused(err error) bool {
 
 // noPermission reports whether the error is the refusal of an ACL.
 func noPermission(err error) bool {
+	if err == nil {
+		return false
+	}
 	var refusal *rueidis.RedisError
 	return errors.As(err, &refusal) && strings.HasPrefix(refusal.Error(), "NOPERM")
 }
@@ -156,6 +159,9 @@ func classify(err error) *fault {
 
 // passing reports whether err is a fault that may go away by itself.
 func passing(err error) bool {
+	if err == nil {
+		return false
+	}
 	var f *fault
 	return errors.As(err, &f) && f.passing()
 }

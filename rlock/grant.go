@@ -71,7 +71,7 @@ func (r *room) mindLocked(lease time.Duration) {
 // inherit serves the next ticket if the lock has become free without a release.
 func (r *room) inherit() {
 	c := r.client
-	c.start(nil, nil, func() {
+	c.start(nil, func() {
 		var got lua.Passed
 		sent := time.Now()
 		_, f := c.ask(context.Background(), func(ctx context.Context) (err error) {

@@ -78,16 +78,11 @@ func (h *Hold) unlock(ctx context.Context) error {
 	if p.endless() {
 		return t.leave(ctx, h)
 	}
-	var err error
-	left := c.apart(t, p, func(ctx context.Context) { err = t.leave(ctx, h) }) //nolint:contextcheck // it has the values of ctx
-	switch {
-	case left == nil:
-		return err
-	case errors.Is(left, ErrClosed) && h.check(false):
+	left, err := c.apart(t, p, func(ctx context.Context) error { return t.leave(ctx, h) })
+	if left && errors.Is(err, ErrClosed) && h.check(false) {
 		return h.reported()
-	default:
-		return left
 	}
+	return err
 }
 
 // Context returns a context for the work under the lock. It has the values of the

@@ -277,11 +277,10 @@ func query[T any](ctx context.Context, l *Lock, script func(context.Context) (T,
 		err := ask(ctx)
 		return result, err
 	}
-	var err error
-	if left := c.apart(nil, p, func(ctx context.Context) { err = ask(ctx) }); left != nil { //nolint:contextcheck // it has the values of ctx
-		return zero, left
+	if left, err := c.apart(nil, p, ask); left || err != nil {
+		return zero, err
 	}
-	return result, err
+	return result, nil
 }
 
 // check returns the owner that an operation is for, or why there can be none.

@@ -13,7 +13,7 @@ import (
 func (t *tenure) leave(ctx context.Context, h *Hold) error {
 	err := t.inTurn(ctx, h)
 	if passing(err) && !h.pursued.Swap(true) {
-		t.client.start(t, nil, func() { t.pursue(context.WithoutCancel(ctx), h) })
+		t.client.start(t, func() { t.pursue(context.WithoutCancel(ctx), h) })
 	}
 	return err
 }
@@ -44,10 +44,10 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 	}
 	h.leaving = true
 	rest := len(t.standingLocked())
-	leaving := t.leavingLocked()
+	var leaving []*Hold
 	lease := minDuration
 	if rest > 0 {
-		lease = t.remainingLocked(time.Now())
+		leaving, lease = t.leavingLocked(), t.remainingLocked(time.Now())
 	}
 	watch := t.watch
 	t.room.mu.Unlock()

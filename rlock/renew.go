@@ -24,15 +24,12 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 		t.asked = true
 		t.room.mu.Unlock()
 	}
-	var (
-		verdicts []lua.Verdict
-		failure  error
-		p        = patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
-	)
-	err := c.apart(nil, p, func(ctx context.Context) { verdicts, failure = lua.Renew(ctx, c.rdb, renewals) }) //nolint:contextcheck // it has the values of ctx
-	if err == nil {
-		err = failure
-	}
+	p := patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
+	var verdicts []lua.Verdict
+	_, err := c.apart(nil, p, func(ctx context.Context) (err error) {
+		verdicts, err = lua.Renew(ctx, c.rdb, renewals)
+		return err
+	})
 	if err != nil {
 		err = classify(err)
 		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)

@@ -79,7 +79,7 @@ func (c *Client) insist(ctx context.Context, script func(ctx context.Context) er
 func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
 	end := time.Now().Add(lease)
 	ctx = context.WithoutCancel(ctx)
-	c.start(t, nil, func() {
+	c.start(t, func() {
 		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 			_, f := c.ask(ctx, func(ctx context.Context) error {
 				_, err := lua.Release(ctx, c.rdb, t.room.names.lock, t.field, t.room.names.channel)
@@ -109,63 +109,6 @@ func pause(end <-chan struct{}, d time.Duration) bool {
 		return true
 	case <-end:
 		return false
-	}
-}
-
-// apart runs a task in a goroutine of its own, as far as the caller's patience goes, and
-// returns nil when the task has ended, else why the caller left before. The task gets
-// the values of the caller's context and not its end. It goes on without the caller,
-// and keeps the tenure that it is about, if any, for as long.
-func (c *Client) apart(t *tenure, p patience, task func(ctx context.Context)) error {
-	done := make(chan struct{})
-	if c.isClosing() || !c.start(t, done, func() { task(context.WithoutCancel(p.ctx)) }) {
-		return ErrClosed
-	}
-	return p.wait(c, done)
-}
-
-// A patience is how long a caller waits for a script.
-type patience struct {
-	ctx   context.Context
-	limit time.Time     // zero: none
-	extra time.Duration // how long the caller stays after ctx ended
-}
-
-// endless reports whether the caller waits for as long as it takes, so that the
-// script may run in the caller's own goroutine.
-func (p patience) endless() bool { return p.ctx.Done() == nil && p.limit.IsZero() }
-
-// wait returns nil when done is closed, else why the caller left before.
-func (p patience) wait(c *Client, done <-chan struct{}) error {
-	select { // what has ended, has ended
-	case <-done:
-		return nil
-	default:
-	}
-	longest := scriptLimit
-	if !p.limit.IsZero() {
-		longest = time.Until(p.limit)
-	}
-	limit := time.NewTimer(longest)
-	defer limit.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-limit.C:
-		return &fault{err: errNoAnswer, unanswered: true}
-	case <-c.closing:
-		return ErrClosed
-	case <-p.ctx.Done():
-		if p.extra > 0 {
-			t := time.NewTimer(p.extra)
-			defer t.Stop()
-			select {
-			case <-done:
-				return nil
-			case <-t.C:
-			}
-		}
-		return ended(p.ctx)
 	}
 }
 

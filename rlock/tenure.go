@@ -38,7 +38,8 @@ type tenure struct {
 
 	// What follows is protected by room.mu.
 
-	holds []*Hold // that have not ended, outermost first; replaced, not edited, when one ends
+	holds []*Hold  // that have not ended, outermost first; replaced, not edited, when one ends
+	first [1]*Hold // where holds begins, because most tenures have one
 	// low and high bound the number of holds that the server may count: more than
 	// one number is possible once a script that states it stayed unanswered.
 	low, high int
@@ -81,25 +82,27 @@ func (t *tenure) attempt(p patience, r request, w *waiter) outcome {
 		defer t.give()
 		return t.obtain(p.ctx, r, w)
 	}
-	var (
-		result  outcome
-		settled atomic.Bool // by whichever comes first: the result, or the caller who leaves
-	)
-	left := t.client.apart(t, p, func(ctx context.Context) {
+	var got struct {
+		outcome
+
+		settled atomic.Bool // by whichever comes first: the outcome, or the caller who leaves
+	}
+	left, why := t.client.apart(t, p, func(ctx context.Context) error {
 		t.take()
 		defer t.give()
-		if settled.Load() {
-			return
+		if got.settled.Load() {
+			return nil
 		}
-		result = t.obtain(ctx, r, w)
-		if !settled.CompareAndSwap(false, true) && result.hold != nil {
-			t.undo(ctx, result.hold)
+		got.outcome = t.obtain(ctx, r, w)
+		if !got.settled.CompareAndSwap(false, true) && got.hold != nil {
+			t.undo(ctx, got.hold)
 		}
+		return nil
 	})
-	if left != nil && settled.CompareAndSwap(false, true) {
-		return outcome{err: left}
+	if left && got.settled.CompareAndSwap(false, true) {
+		return outcome{err: why}
 	}
-	return result
+	return got.outcome
 }
 
 // obtain returns what the waiter was handed while it waited for the tenure's turn, which
@@ -274,6 +277,9 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	h.trust, h.provisional = watchdog.Since(since, sure), sure < t.leaseFor(r)
 	over := h.trust.Over(now)
 	t.countLocked(count)
+	if t.first[0] == nil {
+		t.holds = t.first[:0]
+	}
 	t.holds = append(t.holds, h)
 	if t.watch == nil {
 		t.watch = t.client.dog.Add(t)

@@ -2,6 +2,7 @@ package rlock
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,8 +12,9 @@ type workers struct {
 	idle chan func() // takes a job if a worker waits for one
 	wg   sync.WaitGroup
 
-	mu     sync.Mutex
-	used   bool        // a worker was spared since the reaper came by
+	used atomic.Bool // a worker was spared since the reaper came by
+
+	mu     sync.Mutex  // protects what follows
 	reaper *time.Timer // sends idle workers home
 	armed  bool
 	closed bool
@@ -25,20 +27,27 @@ func (w *workers) run(job func()) {
 	select {
 	case w.idle <- job:
 	default:
-		w.wg.Go(func() {
-			for ; job != nil; job = <-w.idle {
-				job()
-				w.spared()
-			}
-		})
+		w.hire(job)
 	}
+}
+
+// hire starts a worker.
+func (w *workers) hire(job func()) {
+	w.wg.Go(func() {
+		for ; job != nil; job = <-w.idle {
+			job()
+			w.spared()
+		}
+	})
 }
 
 // spared notes that a worker has nothing to do.
 func (w *workers) spared() {
+	if w.used.Swap(true) {
+		return // and the reaper is armed
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.used = true
 	if w.armed || w.closed {
 		return
 	}
@@ -57,8 +66,7 @@ func (w *workers) reap() {
 	if w.closed {
 		return
 	}
-	if w.used {
-		w.used = false
+	if w.used.Swap(false) {
 		w.reaper.Reset(linger)
 		return
 	}
@@ -86,31 +94,35 @@ func (w *workers) close() {
 // wait waits for the workers.
 func (w *workers) wait() { w.wg.Wait() }
 
-// start runs a task apart from its caller, keeps the tenure that it is about, if any,
-// for as long, and then closes done, if it is not nil. It reports false, and does
-// nothing, once the client is being closed and no other task runs.
-func (c *Client) start(t *tenure, done chan<- struct{}, task func()) bool {
+// start runs a task apart from its caller, and keeps the tenure that it is about, if any,
+// for as long. It does nothing once the client is being closed and no other task runs.
+func (c *Client) start(t *tenure, task func()) { c.startJob(t, c.job(t, task)) }
+
+// job returns a job for a task.
+func (c *Client) job(t *tenure, task func()) func() {
+	return func() {
+		task()
+		c.finish(t)
+	}
+}
+
+// startJob is start for a job, which ends with finish. It reports whether it did anything.
+func (c *Client) startJob(t *tenure, job func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
 		return false
 	}
-	c.startLocked(t, done, task)
+	c.startLocked(t, job)
 	return true
 }
 
-func (c *Client) startLocked(t *tenure, done chan<- struct{}, task func()) {
+func (c *Client) startLocked(t *tenure, job func()) {
 	c.running++
 	if t != nil {
-		t.users.Add(1)
+		c.retain(t)
 	}
-	c.workers.run(func() {
-		task()
-		c.finish(t)
-		if done != nil {
-			close(done)
-		}
-	})
+	c.workers.run(job)
 }
 
 // finish ends a task.
