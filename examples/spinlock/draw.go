@@ -120,8 +120,9 @@ func panel(i int, loads [][]load) (*plot.Plot, error) {
 		dots.Color, dots.Shape = colours[k], canvas.CircleGlyph{}
 		p.Add(line, dots)
 	}
+	p.X.Max = max(p.X.Max, 2) // an axis has a length, also if there is but one point
 	p.Y.Min = math.Pow10(int(math.Floor(math.Log10(p.Y.Min))))
-	p.Y.Max = math.Pow10(int(math.Ceil(math.Log10(p.Y.Max))))
+	p.Y.Max = max(math.Pow10(int(math.Ceil(math.Log10(p.Y.Max)))), 10*p.Y.Min)
 	return p, nil
 }
 

@@ -75,6 +75,9 @@ type load struct {
 
 // load measures all kinds with 1 to most waiters, prints what it saw and draws it.
 func (s stage) load(ctx context.Context, most int, window time.Duration, file string) error {
+	if most < 1 || window <= 0 {
+		return fmt.Errorf("%d waiters for %v: it takes one, and some time", most, window)
+	}
 	loads := make([][]load, len(kinds))
 	fmt.Printf("%-28s %8s %12s %8s %10s %10s\n", "", "waiters", "commands/s", "CPU", "served/s", "longest")
 	for i, k := range kinds {

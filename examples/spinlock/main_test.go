@@ -54,6 +54,22 @@ func TestWaitersOfTheLockAskLessThanThoseOfALoop(t *testing.T) {
 	}
 }
 
+func TestPictureIsDrawnOfOnePointAndOfNothing(t *testing.T) {
+	t.Parallel()
+	for _, l := range []load{{waiters: 1}, {waiters: 1, commands: 1, cpu: 1, longest: 1}} {
+		loads := make([][]load, len(kinds))
+		for k := range kinds {
+			loads[k] = []load{l}
+		}
+		file := filepath.Join(t.TempDir(), "load.svg")
+		require.NoError(t, draw(loads, file))
+		drawn, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.NotContains(t, string(drawn), "NaN")
+		assert.NotContains(t, string(drawn), "Inf")
+	}
+}
+
 func TestEachCommandIsCountedOnceAlsoInAScript(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
