@@ -9,7 +9,7 @@ BENCH      ?= .
 ARGS       ?=
 
 # The version of the linter is pinned in a module of its own, out of the way of users.
-LINT    := go tool -modfile=internal/tools/go.mod golangci-lint
+LINT    := go tool -modfile=$(CURDIR)/internal/tools/go.mod golangci-lint
 INTEROP := go test -tags interop -count=1 -parallel=8 -timeout=10m ./interop/
 # It measures, which the race detector would spoil.
 MIXTURE := TestMixtureIsFairAndFast
@@ -24,8 +24,11 @@ fmt: ## Format all Go files
 	$(LINT) fmt
 
 .PHONY: lint
-lint: ## Run the linters; the first time it compiles them, which takes a few minutes
-	$(LINT) run ./...
+lint: ## Run the linters on every module; the first time it compiles them, which takes a few minutes
+	@set -e; for dir in $$($(MODULES)); do \
+		echo "$$dir"; \
+		(cd "$$dir"; pkgs=$$(go list ./...); if [ -n "$$pkgs" ]; then $(LINT) run ./...; fi); \
+	done
 
 .PHONY: test
 test: ## Run all tests with the race detector, COUNT=1 times; install a Redis server if there is none

@@ -32,10 +32,10 @@ func (s stage) crash(ctx context.Context, lease time.Duration) error {
 		waited := time.Since(began).Round(10 * time.Millisecond)
 		switch {
 		case err == nil:
-			fmt.Fprintf(s.out, "%s: the next one has it after %v\n", c.title, waited)
+			fmt.Printf("%s: the next one has it after %v\n", c.title, waited)
 			err = unlock()
 		case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-			fmt.Fprintf(s.out, "%s: still taken after %v\n", c.title, waited)
+			fmt.Printf("%s: still taken after %v\n", c.title, waited)
 			err = nil
 		}
 		if err != nil {
@@ -72,7 +72,7 @@ func (s stage) die(ctx context.Context, kind string, lease time.Duration) error 
 	if _, err := s.take(ctx, kind, lease); err != nil {
 		return err
 	}
-	fmt.Fprintln(s.out, "locked")
+	fmt.Println("locked")
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -80,14 +80,14 @@ func (s stage) die(ctx context.Context, kind string, lease time.Duration) error 
 // take takes a lock of a kind and returns what gives it back.
 func (s stage) take(ctx context.Context, kind string, lease time.Duration) (unlock func() error, err error) {
 	if kind == "rlock" {
-		client, closeAll, err := s.open(rlock.WithWatchdogTimeout(lease))
+		own, err := s.open(rlock.WithWatchdogTimeout(lease))
 		if err != nil {
 			return nil, err
 		}
-		if _, err := client.NewLock(name).Lock(ctx); err != nil {
-			return nil, errors.Join(err, closeAll())
+		if _, err := own.client.NewLock(name).Lock(ctx); err != nil {
+			return nil, errors.Join(err, own.close())
 		}
-		return closeAll, nil // which unlocks
+		return own.close, nil
 	}
 	l := spin{rdb: s.rdb, lease: lease, pause: 10 * time.Millisecond}
 	if kind == "forever" {

@@ -48,11 +48,11 @@ func spinner(pause time.Duration) func(stage) (waiter, func() error, error) {
 }
 
 func queuer(s stage) (waiter, func() error, error) {
-	client, closeAll, err := s.open()
+	own, err := s.open()
 	if err != nil {
 		return nil, nil, err
 	}
-	lock := client.NewLock(name)
+	lock := own.client.NewLock(name)
 	take := func(ctx context.Context) (func(context.Context) error, error) {
 		hold, err := lock.Lock(ctx)
 		if err != nil {
@@ -60,28 +60,33 @@ func queuer(s stage) (waiter, func() error, error) {
 		}
 		return hold.Unlock, nil
 	}
-	return take, closeAll, nil
+	return take, own.close, nil
 }
 
-// A load is what one number of waiters did to the server in a second.
+// A load is what one number of waiters did to the server in a second, and what they had
+// of it.
 type load struct {
 	waiters  int
 	commands float64 // those in scripts included
 	cpu      float64 // the server's processor time, in percent of a core
 	served   float64 // how often the lock was had
+	longest  float64 // for how many seconds somebody has waited, who may wait still
 }
 
 // load measures all kinds with 1 to most waiters, prints what it saw and draws it.
 func (s stage) load(ctx context.Context, most int, window time.Duration, file string) error {
+	if most < 1 || window <= 0 {
+		return fmt.Errorf("%d waiters for %v: it takes one, and some time", most, window)
+	}
 	loads := make([][]load, len(kinds))
-	fmt.Fprintf(s.out, "%-28s %8s %12s %8s %8s\n", "", "waiters", "commands/s", "CPU", "served/s")
+	fmt.Printf("%-28s %8s %12s %8s %10s %10s\n", "", "waiters", "commands/s", "CPU", "served/s", "longest")
 	for i, k := range kinds {
 		for n := 1; n <= most; n *= 2 {
 			l, err := s.measure(ctx, k, n, window)
 			if err != nil {
 				return fmt.Errorf("%s, %d waiters: %w", k.title, n, err)
 			}
-			fmt.Fprintf(s.out, "%-28s %8d %12.0f %6.1f %% %8.1f\n", k.title, n, l.commands, l.cpu, l.served)
+			fmt.Printf("%-28s %8d %12.0f %6.1f %% %10.1f %8.2f s\n", k.title, n, l.commands, l.cpu, l.served, l.longest)
 			loads[i] = append(loads[i], l)
 		}
 	}
@@ -97,9 +102,9 @@ func (s stage) measure(ctx context.Context, k kind, n int, window time.Duration)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		crew   sync.WaitGroup
-		ends   = make(chan error, 2*(n+1))
-		served atomic.Int64
+		crew  sync.WaitGroup
+		ends  = make(chan error, 2*(n+1))
+		tally tally
 	)
 	for range n + 1 {
 		take, closeAll, err := k.waiter(s)
@@ -109,7 +114,7 @@ func (s stage) measure(ctx context.Context, k kind, n int, window time.Duration)
 			return l, err
 		}
 		crew.Go(func() {
-			ends <- turns(ctx, take, &served)
+			ends <- tally.turns(ctx, take)
 			ends <- closeAll()
 		})
 	}
@@ -117,12 +122,12 @@ func (s stage) measure(ctx context.Context, k kind, n int, window time.Duration)
 		return l, err
 	}
 	before, err := s.count(ctx)
-	began, had := time.Now(), served.Load()
+	began, had := time.Now(), tally.served.Load()
 	if err == nil {
 		err = rest(ctx, window)
 	}
 	after, failed := s.count(ctx)
-	seconds, had := time.Since(began).Seconds(), served.Load()-had
+	seconds, had := time.Since(began).Seconds(), tally.served.Load()-had
 	cancel()
 	crew.Wait()
 	close(ends)
@@ -135,26 +140,42 @@ func (s stage) measure(ctx context.Context, k kind, n int, window time.Duration)
 		commands: (after.commands - before.commands) / seconds,
 		cpu:      100 * (after.cpu - before.cpu) / seconds,
 		served:   float64(had) / seconds,
+		longest:  tally.longest.Seconds(),
 	}, err
 }
 
+// A tally is what the waiters have had.
+type tally struct {
+	served  atomic.Int64
+	mu      sync.Mutex
+	longest time.Duration // that somebody has waited
+}
+
 // turns takes the lock, works, and gives it back, until ctx ends.
-func turns(ctx context.Context, take waiter, served *atomic.Int64) error {
+func (t *tally) turns(ctx context.Context, take waiter) error {
 	for ctx.Err() == nil {
+		began := time.Now()
 		unlock, err := take(ctx)
+		t.waited(time.Since(began))
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		served.Add(1)
+		t.served.Add(1)
 		_ = rest(ctx, work) // the lock is given back all the same
 		if err := unlock(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *tally) waited(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.longest = max(t.longest, d)
 }
 
 // Counters are what a server has counted since its start.

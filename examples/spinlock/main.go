@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -28,12 +27,11 @@ type stage struct {
 	address string
 	option  rueidis.ClientOption
 	rdb     rueidis.Client
-	out     io.Writer
 }
 
 func main() {
 	address := flag.String("redis", "redis://127.0.0.1:6379", "a server that nobody else uses")
-	window := flag.Duration("window", time.Second, "load: for how long to measure each number of waiters")
+	window := flag.Duration("window", 3*time.Second, "load: for how long to measure each number of waiters")
 	most := flag.Int("most", 64, "load: the largest number of waiters")
 	file := flag.String("out", "load.svg", "load: where to draw")
 	lease := flag.Duration("lease", 3*time.Second, "crash, overrun: the lease of the lock")
@@ -44,7 +42,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s := stage{address: *address, option: option, out: os.Stdout}
+	s := stage{address: *address, option: option}
 	if s.rdb, err = rueidis.NewClient(option); err != nil {
 		log.Fatal(err)
 	}
@@ -68,27 +66,34 @@ func main() {
 	}
 }
 
-// open returns an rlock client with connections of its own, as another process would
-// have them.
-func (s stage) open(options ...rlock.Option) (client *rlock.Client, closeAll func() error, err error) {
+// An instance is an rlock client with connections of its own, as another process would
+// have it.
+type instance struct {
+	client *rlock.Client
+	rdb    rueidis.Client
+}
+
+func (s stage) open(options ...rlock.Option) (instance, error) {
 	rdb, err := rueidis.NewClient(s.option)
 	if err != nil {
-		return nil, nil, err
+		return instance{}, err
 	}
-	client, err = rlock.New(rdb, options...)
+	client, err := rlock.New(rdb, options...)
 	if err != nil {
 		rdb.Close()
-		return nil, nil, err
 	}
-	return client, func() error {
-		defer rdb.Close()
-		return client.Close()
-	}, nil
+	return instance{client, rdb}, err
+}
+
+// close gives back what the instance has locked.
+func (i instance) close() error {
+	defer i.rdb.Close()
+	return i.client.Close()
 }
 
 // clear deletes what an earlier run has left.
 func (s stage) clear(ctx context.Context) error {
-	keys := []string{name, balance, "rlock_queue:{" + name + "}"}
+	keys := []string{name, chest, purse, "rlock_queue:{" + name + "}"}
 	return s.rdb.Do(ctx, s.rdb.B().Del().Key(keys...).Build()).Error()
 }
 
