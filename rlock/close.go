@@ -87,7 +87,7 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 		next    = make(chan int, len(debts))
 	)
 	for i := range debts {
-		results[i] = errNoAnswer
+		results[i] = &fault{err: errNoAnswer, unanswered: true}
 		next <- i
 	}
 	close(next)

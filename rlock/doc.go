@@ -42,6 +42,7 @@
 //     Waiters are served in the order in which they came, in a process and between
 //     processes; a newcomer that finds the lock free takes it.
 //  7. A fault of the server is never reported as contention, nor contention as a fault.
+//     Faults that may go away by themselves are [ErrUnavailable].
 //
 // # What is not guaranteed
 //

@@ -159,6 +159,9 @@ func (h *Hold) check(leave bool) (ended bool) {
 		reason, err := Expired, error(nil)
 		if h.lease == 0 && (t.asked || t.failed != nil) {
 			reason, err = Unreachable, t.failed
+			if err == nil {
+				err = &fault{err: errNoAnswer, unanswered: true}
+			}
 		}
 		ending = t.loseLocked(reason, err, []*Hold{h})
 	}
