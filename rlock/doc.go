@@ -16,7 +16,7 @@
 //	work(hold.Context())
 //
 // [Lock.Lock] waits until the lock is the caller's; [Lock.TryLock] waits for a limited
-// time or not at all; [Lock.Do] locks, works and unlocks. A lock belongs to a
+// time or not at all; [Lock.Do] and [Lock.TryDo] lock, work and unlock. A lock belongs to a
 // goroutine, or to an explicit [Owner], and its owner may lock it again.
 //
 // # Guarantees

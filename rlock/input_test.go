@@ -80,6 +80,9 @@ var acquisitions = map[string]func(context.Context, *rlock.Lock, ...rlock.LockOp
 	"Do": func(ctx context.Context, l *rlock.Lock, o ...rlock.LockOption) error {
 		return l.Do(ctx, func(context.Context) error { panic("was run") }, o...)
 	},
+	"TryDo": func(ctx context.Context, l *rlock.Lock, o ...rlock.LockOption) error {
+		return l.TryDo(ctx, time.Second, func(context.Context) error { panic("was run") }, o...)
+	},
 }
 
 func TestAcquisitionsRefuseBadOptions(t *testing.T) {
@@ -165,7 +168,10 @@ func TestTryLockRefusesANegativeWait(t *testing.T) {
 		for _, wait := range []time.Duration{-1, -time.Second, math.MinInt64} {
 			hold, err := lock.TryLock(t.Context(), wait)
 			assert.Nil(t, hold)
-			assert.ErrorContains(t, err, `rlock: try lock "orders": wait is `+wait.String()+"; it must be 0, for no wait, or more")
+			const allowed = "; it must be 0, for no wait, or more"
+			assert.ErrorContains(t, err, `rlock: try lock "orders": wait is `+wait.String()+allowed)
+			err = lock.TryDo(t.Context(), wait, func(context.Context) error { panic("was run") })
+			assert.ErrorContains(t, err, `rlock: try lock "orders": wait is `+wait.String()+allowed)
 		}
 		assert.Empty(t, w.commands())
 	})

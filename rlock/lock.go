@@ -120,25 +120,6 @@ func (t *tenure) innermost() *Hold {
 	return failed
 }
 
-// Do locks, runs work, and unlocks, also when work panics. The context of work ends
-// when ctx ends or the lock is lost. Do returns the error of Lock, and then work was
-// not run; else the errors of work and of Unlock joined, so that errors.Is finds
-// ErrLost if the lock was lost while work ran.
-func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, options ...LockOption) (err error) { //nolint:contextcheck // see below
-	h, err := l.Lock(ctx, options...)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, h.Unlock(ctx))
-	}()
-	held := h.Context()
-	both, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // the work's context inherits from ctx and ends with either
-	return work(both)
-}
-
 // IsLocked reports whether anybody has the lock. It asks the primary, as all of the
 // following do; the answer may be outdated when it arrives.
 func (l *Lock) IsLocked(ctx context.Context) (bool, error) {
