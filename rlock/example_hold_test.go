@@ -193,6 +193,30 @@ func ExampleWithMaxHold() {
 	// Output: rlock: lock "orders" lost: lease expired
 }
 
+// A job that one of several instances runs at every full hour takes no time. With a
+// minimum hold, an instance whose clock is a little behind does not run it again.
+func ExampleWithMinHold() {
+	client, closeAll := open()
+	defer closeAll()
+	report := client.NewLock("report")
+
+	hourly := func() {
+		ctx := rlock.WithOwner(context.Background(), rlock.NewOwner()) // each run is an owner of its own
+		err := report.TryDo(ctx, 0, func(context.Context) error {
+			fmt.Println("reported")
+			return nil
+		}, rlock.WithMinHold(time.Minute))
+		if errors.Is(err, rlock.ErrNotAcquired) {
+			fmt.Println("another instance has done it")
+		}
+	}
+	hourly()
+	hourly() // a second later, in an instance whose clock is behind
+	// Output:
+	// reported
+	// another instance has done it
+}
+
 // A program that can do without the lock tells a server that is away from everything
 // else by one error.
 func ExampleErrUnavailable() {
