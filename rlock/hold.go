@@ -59,6 +59,11 @@ func (h *Hold) Owner() Owner { return h.tenure.owner }
 // has ended or ends meanwhile, Unlock goes on for the grace period, and the release
 // goes on after that.
 //
+// A server that is silent makes it block for 5 s at most, or for the grace period after
+// the context's end if that is sooner. With a context that cannot end (Background,
+// WithoutCancel), it blocks until the Redis client gives up, or the grace period ends if
+// that is later: up to 10 s by default, see the ConnWriteTimeout of rueidis.
+//
 // A second call returns nil after a success, tries again after a failure, and after
 // a loss every call returns the *LostError. After any other error it is unknown
 // whether the lock is free. If it is not, it ends with its lease at the latest, which

@@ -56,8 +56,9 @@ func (l *Lock) Lock(ctx context.Context, options ...LockOption) (*Hold, error) {
 // that wraps ErrNotAcquired if somebody else has the lock until then. Everything else
 // is as with Lock. Wait and lease have nothing to do with each other.
 //
-// A server that does not answer is a fault and not contention; TryLock returns it
-// when the wait and the grace period are over.
+// A server that does not answer is a fault and not contention; TryLock returns it, as
+// ErrUnavailable, when the wait and the grace period are over. A program that must not wait
+// a second longer for a silent server makes the grace period shorter; see WithGracePeriod.
 func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockOption) (*Hold, error) {
 	if wait < 0 {
 		return nil, explain("try lock", l.names.lock, fmt.Errorf("wait is %v; it must be 0, for no wait, or more", wait))
@@ -69,7 +70,8 @@ func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockO
 	return h, nil
 }
 
-// Unlock gives back the innermost hold that the owner has, as Hold.Unlock does. The
+// Unlock gives back the innermost hold that the owner has, as Hold.Unlock does, and blocks
+// for as long. The
 // owner is the calling goroutine or that of ctx; it does not matter which of its
 // holds came from where. The error wraps ErrNotHeld if there is none, and ErrLost
 // besides if there was one that was lost.
