@@ -167,8 +167,8 @@ type Info struct {
 	// Locked reports whether anybody has the lock.
 	Locked bool
 	// Owner is who has it: a client's id, a colon, and the number of a goroutine or
-	// thread or of an explicit owner. It is empty if nobody does, and for a
-	// read-write lock, which may have many.
+	// thread or of an explicit owner, or one that is nobody's while WithMinHold keeps the
+	// lock. It is empty if nobody does, and for a read-write lock, which may have many.
 	Owner string
 	// Holds is the number of holds that the owner has.
 	Holds int
