@@ -78,6 +78,7 @@ func TestEveryScriptRunsWithTheDocumentedRights(t *testing.T) {
 		{name: "release", before: hash(30*s, me, "1"), run: release, reply: done, after: nothing, says: []string{freed}},
 		{name: "release", before: nothing, run: release, reply: free, after: nothing},
 		{name: "force_release", before: hash(30*s, you, "1"), run: forceRelease, reply: done, after: nothing, says: []string{freed}},
+		{name: "keep", before: one, run: keep(10 * s), reply: done, after: hash(10*s, keeper, "1"), says: []string{freed}},
 		{name: "release_alone", before: one, run: releaseAlone, reply: done, after: nothing, says: []string{freed}},
 		{name: "release_alone", before: nothing, run: releaseAlone, reply: free, after: nothing},
 		{name: "hand_over", before: one, run: handOver, reply: done, after: hash(30*s, neighbour, "1")},
@@ -107,24 +108,32 @@ func TestEveryScriptRunsWithTheDocumentedRights(t *testing.T) {
 	}
 }
 
-func TestRefusedPublishIsReportedAndTheLockIsFree(t *testing.T) {
+func TestRefusedPublishIsReportedAndTheRestIsDone(t *testing.T) {
 	refusals := map[string][]string{
 		"Command": append(documented(t), "-publish"),
 		"Channel": append(documented(t), "resetchannels"),
 	}
 	for name, rights := range refusals {
 		t.Run(name, func(t *testing.T) {
-			for _, run := range []func(context.Context, world) (any, error){release, releaseAlone, forceRelease} {
+			for _, r := range []struct {
+				run   func(context.Context, world) (any, error)
+				after content
+			}{
+				{release, nothing},
+				{releaseAlone, nothing},
+				{forceRelease, nothing},
+				{keep(15 * time.Second), hash(15*time.Second, keeper, "1")},
+			} {
 				root := world{server.Client(t)}
 				root.do(t, "FLUSHALL")
 				root.put(t, key, hash(30*time.Second, me, "2"))
 				restricted := user(t, rights...)
 				e := root.listen(t)
 
-				got, err := run(t.Context(), restricted)
+				got, err := r.run(t.Context(), restricted)
 				require.NoError(t, err)
 				assert.Equal(t, lua.Released{Status: lua.Done, Unheard: true}, got)
-				root.requireContent(t, key, nothing)
+				root.requireContent(t, key, r.after)
 				assert.Empty(t, e.heard(t))
 			}
 		})
@@ -137,7 +146,7 @@ func TestRefusalOfAnyOtherCommandIsAnError(t *testing.T) {
 		"acquire": acquire(2, 30*s), "release": release, "reduce": reduce(1, 30*s),
 		"renew": renew(30 * s), "force_release": forceRelease, "inspect": inspect,
 		"enqueue": enqueue(replacing), "pass": pass(lining, leaving), "hand_over": handOver, "withdraw": withdraw,
-		"release_alone": releaseAlone,
+		"release_alone": releaseAlone, "keep": keep(10 * s),
 	}
 	// Each command that a script calls when the owner has the lock.
 	for name, names := range map[string][]string{
@@ -146,6 +155,7 @@ func TestRefusalOfAnyOtherCommandIsAnError(t *testing.T) {
 		"force_release": {"HEXISTS", "DEL"}, "inspect": {"PTTL", "HGETALL"},
 		"enqueue": {"PTTL", "HMGET", "HSET", "PEXPIRE"}, "pass": {"HMGET", "DEL"},
 		"hand_over": {"HMGET", "DEL"}, "withdraw": {"LREM", "HGET"}, "release_alone": {"HMGET", "EXISTS"},
+		"keep": {"HMGET", "PTTL", "DEL"},
 	} {
 		for _, command := range names {
 			t.Run(name+command, func(t *testing.T) {
@@ -183,6 +193,8 @@ func TestRefusedExpiryLeavesNoLockWithoutOne(t *testing.T) {
 		// The rights were taken away under the lock.
 		{"hand_over", "-pexpire", hash(20*s, me, "1"), handOver, nothing},
 		{"hand_over", "-hset", hash(20*s, me, "1"), handOver, nothing},
+		{"keep", "-pexpire", hash(20*s, me, "1"), keep(10 * s), nothing},
+		{"keep", "-hset", hash(20*s, me, "1"), keep(10 * s), nothing},
 	} {
 		t.Run(r.name+r.refused, func(t *testing.T) {
 			root := world{server.Client(t)}

@@ -27,7 +27,7 @@ func scripts(t *testing.T) map[string]string {
 		require.NoError(t, err)
 		texts[strings.TrimSuffix(file, ".lua")] = string(text)
 	}
-	require.Len(t, texts, 11)
+	require.Len(t, texts, 12)
 	return texts
 }
 

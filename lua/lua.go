@@ -82,6 +82,8 @@ var (
 	releaseSource string
 	//go:embed release_alone.lua
 	releaseAloneSource string
+	//go:embed keep.lua
+	keepSource string
 	//go:embed reduce.lua
 	reduceSource string
 	//go:embed renew.lua
@@ -102,6 +104,7 @@ var (
 	acquireScript      = rueidis.NewLuaScript(acquireSource)
 	releaseScript      = rueidis.NewLuaScript(releaseSource)
 	releaseAloneScript = rueidis.NewLuaScript(releaseAloneSource)
+	keepScript         = rueidis.NewLuaScript(keepSource)
 	reduceScript       = rueidis.NewLuaScript(reduceSource)
 	renewScript        = rueidis.NewLuaScript(renewSource)
 	forceReleaseScript = rueidis.NewLuaScript(forceReleaseSource)
@@ -202,7 +205,7 @@ func Ticket(owner string, attempt uint64, lease time.Duration) string {
 	return owner + " " + strconv.FormatUint(attempt, 10) + " " + milliseconds(lease)
 }
 
-// Released is what [Release], [Reduce] or [ForceRelease] found and did.
+// Released is what [Release], [Keep], [Reduce] or [ForceRelease] found and did.
 type Released struct {
 	// Status is Done, NotOwner, OtherKind, or, from ReleaseAlone, Queued.
 	Status Status
@@ -222,6 +225,13 @@ func Release(ctx context.Context, client rueidis.Client, key, owner, channel str
 // ReleaseAlone is Release if there is no ticket in the queue, else it changes nothing.
 func ReleaseAlone(ctx context.Context, client rueidis.Client, key, queue, owner, channel string) (Released, error) {
 	return released(releaseAloneScript.Exec(ctx, client, []string{key, queue}, []string{owner, channel}))
+}
+
+// Keep gives the lock at key back if owner has it, but leaves it taken for rest, in the
+// name of keeper, and publishes that on channel. The lock's time to live never becomes
+// longer.
+func Keep(ctx context.Context, client rueidis.Client, key, owner, keeper string, rest time.Duration, channel string) (Released, error) {
+	return released(keepScript.Exec(ctx, client, []string{key}, []string{owner, keeper, milliseconds(rest), channel}))
 }
 
 // Reduce sets the number of the owner's holds on the lock at key, at least 1, and

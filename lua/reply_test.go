@@ -50,7 +50,7 @@ func TestMalformedRepliesAreErrors(t *testing.T) {
 		run    func(context.Context, world) (any, error)
 	}{
 		"acquire": {2, acquire(1, time.Second)}, "release": {2, release}, "reduce": {2, reduce(1, time.Second)},
-		"force_release": {2, forceRelease}, "release_alone": {2, releaseAlone}, "hand_over": {2, handOver}, "withdraw": {2, withdraw},
+		"force_release": {2, forceRelease}, "release_alone": {2, releaseAlone}, "hand_over": {2, handOver}, "withdraw": {2, withdraw}, "keep": {2, keep(time.Second)},
 		"enqueue": {4, enqueue()}, "pass": {5, pass(lining)},
 	} {
 		all := is.values

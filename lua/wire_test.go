@@ -242,6 +242,7 @@ func TestScriptsRunInProtocol2Too(t *testing.T) {
 		{run: withdraw, reply: true},
 		{run: pass(), reply: toNobody},
 		{run: releaseAlone, reply: free},
+		{run: keep(s), reply: free},
 	} {
 		got, err := r.run(t.Context(), w)
 		require.NoError(t, err)

@@ -114,6 +114,7 @@ func liveThroughEverything(t *testing.T, s *redistest.Server, mutate func(*rueid
 	requireLost(t, got.hold, rlock.Removed)
 
 	require.NoError(t, lock.Do(ctx, func(context.Context) error { return nil }))
+	require.NoError(t, lock.TryDo(ctx, 0, func(context.Context) error { return nil }, rlock.WithMinHold(100*time.Millisecond)))
 	_, err = lock.Lock(ctx)
 	require.NoError(t, err)
 	waiting = inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {

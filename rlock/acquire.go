@@ -138,6 +138,9 @@ func (a *acquisition) served(w *waiter) (outcome, bool) {
 	case g != nil && a.tenure.retired.Load(): // this name is not used any more
 		r.client.forward(r, g.owner)
 		return outcome{}, false
+	case g != nil && g.lease < a.request.minHold: // it must not end if this process dies now
+		w.owes(true)
+		return outcome{}, false
 	case g != nil:
 		got, ok := a.accept(g)
 		if !ok {

@@ -335,6 +335,9 @@ var operations = map[string]func(ctx context.Context, l *rlock.Lock) error{
 	"Do": func(ctx context.Context, l *rlock.Lock) error {
 		return l.Do(ctx, func(context.Context) error { return nil })
 	},
+	"TryDo": func(ctx context.Context, l *rlock.Lock) error {
+		return l.TryDo(ctx, time.Hour, func(context.Context) error { return nil })
+	},
 	"IsLocked":    func(ctx context.Context, l *rlock.Lock) error { _, err := l.IsLocked(ctx); return err },
 	"IsHeld":      func(ctx context.Context, l *rlock.Lock) error { _, err := l.IsHeld(ctx); return err },
 	"HoldCount":   func(ctx context.Context, l *rlock.Lock) error { _, err := l.HoldCount(ctx); return err },

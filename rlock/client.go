@@ -66,6 +66,18 @@ type tenureKey struct {
 // Rdb must lead to one server or to a primary that a Sentinel names; clusters are
 // refused for now. Its ConnLifetime must be 0: with it, the Redis client repeats
 // scripts unseen. Several clients on one rdb are several owners.
+//
+// While the server is down, rueidis.NewClient returns no client but an error. A program
+// that is to start all the same calls it again until it succeeds, or sets
+// ForceSingleClient: then there is a client besides the error, which connects once that is
+// possible, and until then Lock and the others return ErrUnavailable.
+//
+// Rdb may serve other commands too. If their contexts are cancelled, nobody else notices.
+// But where the deadline of a command passes before its answer came, rueidis may close the
+// connection under those who share it. A lock operation among them can then return an
+// ErrUnavailable from a server that is well; what waits or gives back is tried again, and
+// nothing is left behind. Deadlines that pass only when the server is silent do no harm;
+// a program with shorter ones gives the locks a rueidis client of their own.
 func New(rdb rueidis.Client, options ...Option) (*Client, error) {
 	if rdb == nil {
 		return nil, errors.New("rlock: new client: the rueidis client is nil; pass one made by rueidis.NewClient")

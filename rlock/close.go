@@ -16,8 +16,9 @@ const (
 
 // Close ends what the client does and waits for its goroutines: waiters get
 // ErrClosed; holds end with a *LostError whose reason is ClientClosed, and their
-// locks are given back, as far as the server answers within 3 seconds. What could not
-// be given back is an error; it ends with its lease.
+// locks are given back, as far as the server answers within 3 seconds; those with a
+// WithMinHold stay taken for the rest of it. What could not be given back is an error; it
+// ends with its lease.
 //
 // Where the server does not answer, Close returns after some seconds all the same; a
 // goroutine that waits for an answer then ends when the Redis client gives up (see its
@@ -87,7 +88,7 @@ func (c *Client) giveUp(rooms []*room) (returned func() error) {
 		next    = make(chan int, len(debts))
 	)
 	for i := range debts {
-		results[i] = errNoAnswer
+		results[i] = &fault{err: errNoAnswer, unanswered: true}
 		next <- i
 	}
 	close(next)

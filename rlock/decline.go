@@ -92,8 +92,8 @@ func (c *Client) forward(r *room, field string) {
 // caller has the tenure's turn.
 func (t *tenure) decline() {
 	t.room.mu.Lock()
-	wanted := len(t.holds) > 0 || t.room.line.place.kept == t // another ticket may have been served
-	if t.waiting > 0 && !t.retired.Load() {                   // else nobody will try by this name again
+	wanted := len(t.holds) > 0 || t.room.line.place.reserved == t // another ticket may have been served
+	if t.waiting > 0 && !t.retired.Load() {                       // else nobody will try by this name again
 		wanted = true
 		t.room.againLocked(t)
 	}

@@ -17,28 +17,45 @@ import (
 
 var errWork = errors.New("work failed")
 
+// A doing is a call that locks, runs work and unlocks.
+type doing func(ctx context.Context, l *rlock.Lock, work func(context.Context) error, options ...rlock.LockOption) error
+
+// doings are all of them.
+var doings = map[string]doing{
+	"Do": func(ctx context.Context, l *rlock.Lock, work func(context.Context) error, options ...rlock.LockOption) error {
+		return l.Do(ctx, work, options...)
+	},
+	"TryDo": func(ctx context.Context, l *rlock.Lock, work func(context.Context) error, options ...rlock.LockOption) error {
+		return l.TryDo(ctx, 0, work, options...)
+	},
+}
+
 func TestDoWorksUnderTheLockAndGivesItBack(t *testing.T) {
 	for name, want := range map[string]error{"Success": nil, "Failure": errWork} {
 		for kind, ctx := range contexts {
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t)
-					lock := w.lock(t, "orders")
-					ran := false
-					err := lock.Do(ctx(t), func(ctx context.Context) error {
-						ran = true
-						held, err := lock.IsHeld(ctx)
-						require.NoError(t, err)
-						assert.True(t, held)
-						time.Sleep(time.Minute)
-						require.NoError(t, ctx.Err())
-						return want
+				for call, do := range doings {
+					t.Run(call, func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							w := newWorld(t)
+							lock := w.lock(t, "orders")
+							ran := false
+							err := do(ctx(t), lock, func(ctx context.Context) error {
+								ran = true
+								held, err := lock.IsHeld(ctx)
+								require.NoError(t, err)
+								assert.True(t, held)
+								time.Sleep(time.Minute)
+								require.NoError(t, ctx.Err())
+								return want
+							})
+							assert.True(t, ran)
+							assert.Equal(t, want != nil, errors.Is(err, errWork))
+							assert.Equal(t, want == nil, err == nil)
+							assert.False(t, w.server.Exists("orders"))
+						})
 					})
-					assert.True(t, ran)
-					assert.Equal(t, want != nil, errors.Is(err, errWork))
-					assert.Equal(t, want == nil, err == nil)
-					assert.False(t, w.server.Exists("orders"))
-				})
+				}
 			})
 		}
 	}
@@ -46,57 +63,73 @@ func TestDoWorksUnderTheLockAndGivesItBack(t *testing.T) {
 
 func TestDoGivesTheLockBackWhenWorkDoesNotReturn(t *testing.T) {
 	t.Run("Panic", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			lock := w.lock(t, "orders")
-			assert.PanicsWithValue(t, "oops", func() {
-				_ = lock.Do(t.Context(), func(context.Context) error { panic("oops") }) // it does not return
+		for call, do := range doings {
+			t.Run(call, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					lock := w.lock(t, "orders")
+					assert.PanicsWithValue(t, "oops", func() {
+						_ = do(t.Context(), lock, func(context.Context) error { panic("oops") }) // it does not return
+					})
+					assert.False(t, w.server.Exists("orders"))
+				})
 			})
-			assert.False(t, w.server.Exists("orders"))
-		})
+		}
 	})
 	t.Run("Goexit", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			lock := w.lock(t, "orders")
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				_ = lock.Do(t.Context(), func(context.Context) error { runtime.Goexit(); return nil }) // it does not return
-			}()
-			<-done
-			assert.False(t, w.server.Exists("orders"))
-		})
+		for call, do := range doings {
+			t.Run(call, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					lock := w.lock(t, "orders")
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						_ = do(t.Context(), lock, func(context.Context) error { runtime.Goexit(); return nil }) // it does not return
+					}()
+					<-done
+					assert.False(t, w.server.Exists("orders"))
+				})
+			})
+		}
 	})
 }
 
 func TestDoTellsTheWorkThatTheLockIsLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		lock := w.lock(t, "orders")
-		start := time.Now()
-		err := lock.Do(t.Context(), func(ctx context.Context) error {
-			<-ctx.Done()
-			went(t, start, time.Second-watchdog.Margin(time.Second))
-			assert.Equal(t, rlock.Expired, reasonOf(context.Cause(ctx)))
-			return errWork
-		}, rlock.WithLease(time.Second))
-		require.ErrorIs(t, err, errWork)
-		require.ErrorIs(t, err, rlock.ErrLost)
-		assert.Equal(t, rlock.Expired, reasonOf(err))
-	})
+	for call, do := range doings {
+		t.Run(call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				start := time.Now()
+				err := do(t.Context(), lock, func(ctx context.Context) error {
+					<-ctx.Done()
+					went(t, start, time.Second-watchdog.Margin(time.Second))
+					assert.Equal(t, rlock.Expired, reasonOf(context.Cause(ctx)))
+					return errWork
+				}, rlock.WithLease(time.Second))
+				require.ErrorIs(t, err, errWork)
+				require.ErrorIs(t, err, rlock.ErrLost)
+				assert.Equal(t, rlock.Expired, reasonOf(err))
+			})
+		})
+	}
 }
 
 func TestDoReportsALossThatTheWorkDidNotNotice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		lock := w.lock(t, "orders")
-		err := lock.Do(t.Context(), func(context.Context) error {
-			w.server.Del("orders")
-			return nil
+	for call, do := range doings {
+		t.Run(call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				err := do(t.Context(), lock, func(context.Context) error {
+					w.server.Del("orders")
+					return nil
+				})
+				assert.Equal(t, rlock.Removed, reasonOf(err))
+			})
 		})
-		assert.Equal(t, rlock.Removed, reasonOf(err))
-	})
+	}
 }
 
 func TestDosContextEndsWithItsCallersAndTheLockLastsUntilTheWorkIsDone(t *testing.T) {
@@ -134,6 +167,29 @@ func TestDoDoesNotRunWithoutTheLock(t *testing.T) {
 		err := w.lock(t, "orders").Do(ctx, func(context.Context) error { t.Error("was run"); return nil })
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
+}
+
+func TestTryDoWaitsForAsLongAsItIsToldAndRunsNothingWithoutTheLock(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Second} {
+		t.Run(wait.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				holder := lockTaken(t, w)
+				lock := w.lock(t, "orders")
+				start := time.Now()
+				err := lock.TryDo(t.Context(), wait, func(context.Context) error { t.Error("was run"); return nil })
+				require.ErrorIs(t, err, rlock.ErrNotAcquired)
+				went(t, start, wait)
+
+				time.AfterFunc(wait/2, func() { assert.NoError(t, holder.Unlock(context.Background())) })
+				synctest.Wait()
+				ran := false
+				require.NoError(t, lock.TryDo(t.Context(), wait, func(context.Context) error { ran = true; return nil }))
+				assert.True(t, ran)
+				went(t, start, wait*3/2)
+			})
+		})
+	}
 }
 
 func TestDoNests(t *testing.T) {

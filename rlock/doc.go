@@ -16,7 +16,7 @@
 //	work(hold.Context())
 //
 // [Lock.Lock] waits until the lock is the caller's; [Lock.TryLock] waits for a limited
-// time or not at all; [Lock.Do] locks, works and unlocks. A lock belongs to a
+// time or not at all; [Lock.Do] and [Lock.TryDo] lock, work and unlock. A lock belongs to a
 // goroutine, or to an explicit [Owner], and its owner may lock it again.
 //
 // # Guarantees
@@ -42,6 +42,7 @@
 //     Waiters are served in the order in which they came, in a process and between
 //     processes; a newcomer that finds the lock free takes it.
 //  7. A fault of the server is never reported as contention, nor contention as a fault.
+//     Faults that may go away by themselves are [ErrUnavailable].
 //
 // # What is not guaranteed
 //

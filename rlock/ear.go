@@ -56,7 +56,7 @@ func (r *room) quit() {
 	}
 	ears := r.ears
 	r.ears, r.joined, r.fault = nil, false, nil
-	if t, ticket := r.line.place.kept, r.line.ticket; t != nil {
+	if t, ticket := r.line.place.reserved, r.line.ticket; t != nil {
 		r.line.ticket = ""
 		r.client.withdraw(t, ticket)
 		r.missedLocked()

@@ -23,6 +23,15 @@ var (
 	// *[LostError], which says why; errors.As finds it.
 	ErrLost = errors.New("lock lost")
 
+	// ErrUnavailable means that the server could not be reached, did not answer, or
+	// cannot serve at the moment: it loads its data, lacks memory or replicas, or is
+	// being replaced. It comes together with the error of the network or of the server,
+	// which errors.Is and errors.As find too. A program may do without the lock then, or
+	// try again later. A refusal that does not go away by itself, such as that of an ACL
+	// or of a key of another type, is none; neither is contention, nor the end of a
+	// context.
+	ErrUnavailable = errors.New("server unavailable")
+
 	// ErrClosed is returned by every operation of a Client that was closed, and by
 	// the waits that Close ends.
 	ErrClosed = errors.New("client closed")
@@ -72,7 +81,7 @@ type LostError struct {
 	Reason Reason
 	// Since is when this process stopped to trust the hold, or noticed the loss.
 	Since time.Time
-	// Err is the fault behind an Unreachable, else nil.
+	// Err is the fault behind an Unreachable, mostly an ErrUnavailable; else nil.
 	Err error
 }
 
@@ -117,6 +126,9 @@ type fault struct {
 
 func (f *fault) Error() string { return f.err.Error() }
 func (f *fault) Unwrap() error { return f.err }
+
+// Is lets a fault that may go away by itself be found as ErrUnavailable.
+func (f *fault) Is(target error) bool { return target == ErrUnavailable && f.passing() }
 
 // refused reports whether the error is an answer of the server.
 func refused(err error) bool {
@@ -177,7 +189,7 @@ func (f *fault) passing() bool {
 		return true
 	}
 	text := refusal.Error()
-	for _, prefix := range []string{"LOADING", "BUSY", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "OOM"} {
+	for _, prefix := range []string{"LOADING", "BUSY", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "OOM", "MISCONF", "NOREPLICAS"} {
 		if strings.HasPrefix(text, prefix) {
 			return true
 		}

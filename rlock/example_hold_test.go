@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/go-rlock/rlock/rlock"
 )
 
@@ -189,6 +191,65 @@ func ExampleWithMaxHold() {
 	<-hold.Done()
 	fmt.Println(hold.Err())
 	// Output: rlock: lock "orders" lost: lease expired
+}
+
+// A job that one of several instances runs at every full hour takes no time. With a
+// minimum hold, an instance whose clock is a little behind does not run it again.
+func ExampleWithMinHold() {
+	client, closeAll := open()
+	defer closeAll()
+	report := client.NewLock("report")
+
+	hourly := func() {
+		ctx := rlock.WithOwner(context.Background(), rlock.NewOwner()) // each run is an owner of its own
+		err := report.TryDo(ctx, 0, func(context.Context) error {
+			fmt.Println("reported")
+			return nil
+		}, rlock.WithMinHold(time.Minute))
+		if errors.Is(err, rlock.ErrNotAcquired) {
+			fmt.Println("another instance has done it")
+		}
+	}
+	hourly()
+	hourly() // a second later, in an instance whose clock is behind
+	// Output:
+	// reported
+	// another instance has done it
+}
+
+// A program that can do without the lock tells a server that is away from everything
+// else by one error.
+func ExampleErrUnavailable() {
+	address, stop := start()
+	rdb, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer rdb.Close()
+	client, err := rlock.New(rdb)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = client.Close() }()
+	stop()
+
+	hold, err := client.NewLock("orders").TryLock(context.Background(), time.Second)
+	switch {
+	case err == nil:
+		defer func() { _ = hold.Unlock(context.Background()) }()
+		fmt.Println("under the lock")
+	case errors.Is(err, rlock.ErrNotAcquired):
+		fmt.Println("somebody else does it")
+	case errors.Is(err, rlock.ErrUnavailable):
+		fmt.Println("without the lock, from the database")
+	default:
+		fmt.Println(err) // a mistake: nothing that waiting could mend
+	}
+	// Output: without the lock, from the database
 }
 
 func ExampleLostError() {

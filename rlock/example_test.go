@@ -239,6 +239,32 @@ func ExampleLock_Do() {
 	// error: <nil>
 }
 
+// A program that leaves the work to whoever has the lock does not wait for it.
+func ExampleLock_TryDo() {
+	client, closeAll := open()
+	defer closeAll()
+	ctx := context.Background()
+	cleanup := client.NewLock("cleanup")
+
+	err := cleanup.TryDo(ctx, 0, func(ctx context.Context) error {
+		fmt.Println("cleaning up")
+		other := rlock.WithOwner(ctx, rlock.NewOwner()) // in another instance, say
+		err := cleanup.TryDo(other, 0, func(context.Context) error {
+			fmt.Println("never printed")
+			return nil
+		})
+		if errors.Is(err, rlock.ErrNotAcquired) {
+			fmt.Println("left to the other one")
+		}
+		return nil
+	})
+	fmt.Println("error:", err)
+	// Output:
+	// cleaning up
+	// left to the other one
+	// error: <nil>
+}
+
 // Without the Hold at hand, as with Redisson's RLock, Unlock gives back the innermost
 // hold of the calling goroutine, or of the context's owner.
 func ExampleLock_Unlock() {

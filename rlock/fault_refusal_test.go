@@ -39,6 +39,18 @@ var refusals = []refusal{
 		contains: "MASTERDOWN",
 	},
 	{
+		name: "TooFewReplicas",
+		begin: func(t *testing.T, s *redistest.Server) {
+			t.Helper()
+			s.Do(t, "CONFIG", "SET", "min-replicas-to-write", "1")
+		},
+		end: func(t *testing.T, s *redistest.Server) {
+			t.Helper()
+			s.Do(t, "CONFIG", "SET", "min-replicas-to-write", "0")
+		},
+		contains: "NOREPLICAS",
+	},
+	{
 		name:     "OutOfMemory",
 		begin:    func(t *testing.T, s *redistest.Server) { t.Helper(); s.Do(t, "CONFIG", "SET", "maxmemory", "1") },
 		end:      func(t *testing.T, s *redistest.Server) { t.Helper(); s.Do(t, "CONFIG", "SET", "maxmemory", "0") },

@@ -265,11 +265,18 @@ func isFault(err error) bool {
 	return true
 }
 
-// requireFault fails the test if err is anything but a fault of the server.
+// requireFault fails the test if err is anything but a fault of the server. It is
+// ErrUnavailable unless it is a refusal that nothing but a change of the ACL or of the
+// key ends.
 func requireFault(t *testing.T, err error) {
 	t.Helper()
 	require.Error(t, err)
 	require.True(t, isFault(err), "not a fault: %v", err)
+	lasting := false
+	for _, text := range []string{"NOPERM", "can't run this command", "WRONGTYPE"} {
+		lasting = lasting || strings.Contains(err.Error(), text)
+	}
+	require.Equal(t, !lasting, errors.Is(err, rlock.ErrUnavailable), "%v", err)
 }
 
 // requireLost fails the test if the hold has not ended for that reason.
@@ -281,5 +288,6 @@ func requireLost(t *testing.T, hold *rlock.Hold, reason rlock.Reason) {
 	require.ErrorAs(t, err, &lost)
 	require.Equal(t, reason, lost.Reason, "%v", err)
 	assert.Equal(t, hold.Name(), lost.Name)
+	assert.Equal(t, reason == rlock.Unreachable, errors.Is(err, rlock.ErrUnavailable), "%v", err)
 	assert.ErrorIs(t, context.Cause(hold.Context()), rlock.ErrLost)
 }

@@ -172,6 +172,7 @@ func TestContextEndsAWaitForASilentServer(t *testing.T) {
 			began := time.Now()
 			err := operation(ctx)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.NotErrorIs(t, err, rlock.ErrUnavailable)
 			assert.Less(t, time.Since(began), soon)
 		})
 	}

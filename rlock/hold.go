@@ -21,6 +21,7 @@ type Hold struct {
 	tenure *tenure
 	parent context.Context // of Lock: for its values
 	lease  time.Duration   // fixed lease; 0: renewed by the watchdog
+	least  time.Duration   // for how long the lock stays taken at least
 	limit  time.Time       // when the hold ends by itself; zero: never
 
 	// What follows is protected by tenure.room.mu.
@@ -53,10 +54,15 @@ func (h *Hold) Name() string { return h.tenure.room.names.lock }
 func (h *Hold) Owner() Owner { return h.tenure.owner }
 
 // Unlock gives the hold back: the lock becomes free and the next waiter is woken,
-// unless the owner has other holds on it. It returns when the server has answered.
-// The context's end does not keep the lock from being released: with a context that
+// unless the owner has other holds on it, or its WithMinHold is not over. It returns when
+// the server has answered. The context's end does not keep the lock from being released: with a context that
 // has ended or ends meanwhile, Unlock goes on for the grace period, and the release
 // goes on after that.
+//
+// A server that is silent makes it block for 5 s at most, or for the grace period after
+// the context's end if that is sooner. With a context that cannot end (Background,
+// WithoutCancel), it blocks until the Redis client gives up, or the grace period ends if
+// that is later: up to 10 s by default, see the ConnWriteTimeout of rueidis.
 //
 // A second call returns nil after a success, tries again after a failure, and after
 // a loss every call returns the *LostError. After any other error it is unknown
@@ -138,9 +144,13 @@ func (h *Hold) reported() error {
 
 // deliver notes that somebody gets the hold.
 func (h *Hold) deliver() {
-	h.tenure.room.mu.Lock()
-	defer h.tenure.room.mu.Unlock()
+	t := h.tenure
+	t.room.mu.Lock()
+	defer t.room.mu.Unlock()
 	h.known = true
+	if until := h.from.Add(h.least); h.least > 0 && until.After(t.keptUntil) {
+		t.keptUntil = until
+	}
 }
 
 // check ends the hold if its time is over and reports whether it has ended. A
@@ -154,6 +164,9 @@ func (h *Hold) check(leave bool) (ended bool) {
 		reason, err := Expired, error(nil)
 		if h.lease == 0 && (t.asked || t.failed != nil) {
 			reason, err = Unreachable, t.failed
+			if err == nil {
+				err = &fault{err: errNoAnswer, unanswered: true}
+			}
 		}
 		ending = t.loseLocked(reason, err, []*Hold{h})
 	}

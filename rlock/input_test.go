@@ -80,6 +80,9 @@ var acquisitions = map[string]func(context.Context, *rlock.Lock, ...rlock.LockOp
 	"Do": func(ctx context.Context, l *rlock.Lock, o ...rlock.LockOption) error {
 		return l.Do(ctx, func(context.Context) error { panic("was run") }, o...)
 	},
+	"TryDo": func(ctx context.Context, l *rlock.Lock, o ...rlock.LockOption) error {
+		return l.TryDo(ctx, time.Second, func(context.Context) error { panic("was run") }, o...)
+	},
 }
 
 func TestAcquisitionsRefuseBadOptions(t *testing.T) {
@@ -95,12 +98,21 @@ func TestAcquisitionsRefuseBadOptions(t *testing.T) {
 				err = acquire(t.Context(), lock, rlock.WithMaxHold(d))
 				assert.ErrorContains(t, err, `lock "orders": max hold is `+text, call)
 				assert.ErrorContains(t, err, allowed)
+				err = acquire(t.Context(), lock, rlock.WithMinHold(d))
+				assert.ErrorContains(t, err, `lock "orders": min hold is `+text, call)
+				assert.ErrorContains(t, err, allowed)
 			}
 			both := []rlock.LockOption{rlock.WithLease(time.Second), rlock.WithMaxHold(time.Minute)}
 			for range 2 {
 				err := acquire(t.Context(), lock, both...)
 				assert.ErrorContains(t, err, "lease is 1s and max hold is 1m0s; a hold has one or the other", call)
 				both[0], both[1] = both[1], both[0]
+			}
+			for other, end := range map[string]rlock.LockOption{
+				"lease": rlock.WithLease(time.Second), "max hold": rlock.WithMaxHold(time.Second),
+			} {
+				err := acquire(t.Context(), lock, rlock.WithMinHold(time.Second+1), end)
+				assert.ErrorContains(t, err, "min hold is 1.000000001s and "+other+" is 1s; the "+other+" must be as long", call)
 			}
 			assert.ErrorContains(t, acquire(t.Context(), lock, nil), "a lock option is nil", call)
 		}
@@ -125,6 +137,16 @@ func TestSmallestAndLargestDurationsWork(t *testing.T) {
 				lock := w.lock(t, "orders")
 				must(t)(lock.Lock(t.Context(), rlock.WithMaxHold(d)))
 				assert.Equal(t, min(d, 30*time.Second), w.ttl("orders"))
+			})
+		})
+		t.Run("MinHold"+d.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				hold := must(t)(lock.Lock(t.Context(), rlock.WithMinHold(d)))
+				assert.Equal(t, max(d, 30*time.Second), w.ttl("orders"))
+				require.NoError(t, hold.Unlock(t.Context()))
+				assert.Equal(t, d, w.ttl("orders"))
 			})
 		})
 		t.Run("WatchdogTimeout"+d.String(), func(t *testing.T) {
@@ -165,7 +187,10 @@ func TestTryLockRefusesANegativeWait(t *testing.T) {
 		for _, wait := range []time.Duration{-1, -time.Second, math.MinInt64} {
 			hold, err := lock.TryLock(t.Context(), wait)
 			assert.Nil(t, hold)
-			assert.ErrorContains(t, err, `rlock: try lock "orders": wait is `+wait.String()+"; it must be 0, for no wait, or more")
+			const allowed = "; it must be 0, for no wait, or more"
+			assert.ErrorContains(t, err, `rlock: try lock "orders": wait is `+wait.String()+allowed)
+			err = lock.TryDo(t.Context(), wait, func(context.Context) error { panic("was run") })
+			assert.ErrorContains(t, err, `rlock: try lock "orders": wait is `+wait.String()+allowed)
 		}
 		assert.Empty(t, w.commands())
 	})

@@ -56,8 +56,9 @@ func (l *Lock) Lock(ctx context.Context, options ...LockOption) (*Hold, error) {
 // that wraps ErrNotAcquired if somebody else has the lock until then. Everything else
 // is as with Lock. Wait and lease have nothing to do with each other.
 //
-// A server that does not answer is a fault and not contention; TryLock returns it
-// when the wait and the grace period are over.
+// A server that does not answer is a fault and not contention; TryLock returns it, as
+// ErrUnavailable, when the wait and the grace period are over. A program that must not wait
+// a second longer for a silent server makes the grace period shorter; see WithGracePeriod.
 func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockOption) (*Hold, error) {
 	if wait < 0 {
 		return nil, explain("try lock", l.names.lock, fmt.Errorf("wait is %v; it must be 0, for no wait, or more", wait))
@@ -69,7 +70,8 @@ func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockO
 	return h, nil
 }
 
-// Unlock gives back the innermost hold that the owner has, as Hold.Unlock does. The
+// Unlock gives back the innermost hold that the owner has, as Hold.Unlock does, and blocks
+// for as long. The
 // owner is the calling goroutine or that of ctx; it does not matter which of its
 // holds came from where. The error wraps ErrNotHeld if there is none, and ErrLost
 // besides if there was one that was lost.
@@ -120,25 +122,6 @@ func (t *tenure) innermost() *Hold {
 	return failed
 }
 
-// Do locks, runs work, and unlocks, also when work panics. The context of work ends
-// when ctx ends or the lock is lost. Do returns the error of Lock, and then work was
-// not run; else the errors of work and of Unlock joined, so that errors.Is finds
-// ErrLost if the lock was lost while work ran.
-func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, options ...LockOption) (err error) { //nolint:contextcheck // see below
-	h, err := l.Lock(ctx, options...)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		err = errors.Join(err, h.Unlock(ctx))
-	}()
-	held := h.Context()
-	both, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // the work's context inherits from ctx and ends with either
-	return work(both)
-}
-
 // IsLocked reports whether anybody has the lock. It asks the primary, as all of the
 // following do; the answer may be outdated when it arrives.
 func (l *Lock) IsLocked(ctx context.Context) (bool, error) {
@@ -184,8 +167,8 @@ type Info struct {
 	// Locked reports whether anybody has the lock.
 	Locked bool
 	// Owner is who has it: a client's id, a colon, and the number of a goroutine or
-	// thread or of an explicit owner. It is empty if nobody does, and for a
-	// read-write lock, which may have many.
+	// thread or of an explicit owner, or one that is nobody's while WithMinHold keeps the
+	// lock. It is empty if nobody does, and for a read-write lock, which may have many.
 	Owner string
 	// Holds is the number of holds that the owner has.
 	Holds int

@@ -66,8 +66,9 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		t.watch.Forget()
 		t.watch = nil
 		t.room.vacatedLocked(t)
-		if t.floor > 0 {
-			t.client.retire(t) // nobody shall use the name again whose lease may shrink
+		// Nobody shall use the name again whose lease may shrink, or whose lock stays taken.
+		if t.floor > 0 || err != nil && time.Now().Before(t.keptUntil) {
+			t.client.retire(t)
 		}
 		if err != nil {
 			t.room.dueLocked() // it may be free

@@ -120,6 +120,25 @@ var steps = []step{
 		run: func(t *testing.T, s *scene) { t.Helper(); s.release(t) },
 	},
 	{
+		name: "Keep", script: "keep", left: 0,
+		run: func(t *testing.T, s *scene) {
+			t.Helper()
+			s.acquire(t, rlock.WithMinHold(time.Minute))
+			owner := s.owner(t)
+			s.release(t)
+			info, err := s.lock.Inspect(s.ctx)
+			require.NoError(t, err)
+			require.Equal(t, 1, info.Holds)
+			require.NotEqual(t, owner, s.owner(t))
+			assert.Greater(t, info.TTL, 30*time.Second)
+			assert.LessOrEqual(t, info.TTL, time.Minute)
+			_, err = s.lock.TryLock(s.ctx, 0)
+			require.ErrorIs(t, err, rlock.ErrNotAcquired)
+			_, err = s.lock.ForceUnlock(s.ctx)
+			require.NoError(t, err)
+		},
+	},
+	{
 		name: "Inspect", script: "inspect", holds: 2, left: 2, lease: [2]time.Duration{sceneLease - time.Minute, sceneLease},
 		run: func(t *testing.T, s *scene) {
 			t.Helper()

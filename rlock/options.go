@@ -99,6 +99,7 @@ func WithLogger(log *slog.Logger) Option {
 type request struct {
 	lease   time.Duration // fixed lease; 0: the watchdog keeps the hold
 	maxHold time.Duration // 0: for as long as it likes
+	minHold time.Duration // 0: no longer than it likes
 }
 
 // A LockOption sets something of one hold. A bad value is an error of the call that
@@ -125,6 +126,26 @@ func WithMaxHold(d time.Duration) LockOption {
 	}
 }
 
+// WithMinHold keeps the lock taken for at least d, at least 1 ms, after it was acquired:
+// also if it is unlocked before, if the Client is closed, or if the process dies. It is for
+// jobs that one of several instances runs at a certain time: an instance whose clock is a
+// little behind must not find the lock free again because the job was short. The idea is
+// ShedLock's lockAtLeastFor.
+//
+// An Unlock before that ends the hold as ever, but the lock stays taken for the rest of
+// the time. Nobody gets it before, not the same owner either, unless ForceUnlock frees it;
+// waiters are told when it ends. Of several holds of an owner, the longest time counts.
+//
+// A fixed lease or a maximum hold must not be shorter. Where there is none, the watchdog
+// keeps the hold for as long as it lasts, and a process that dies leaves the lock taken for
+// d or the watchdog timeout, whichever is longer.
+func WithMinHold(d time.Duration) LockOption {
+	return func(r *request) error {
+		r.minHold = d
+		return checkDuration("min hold", d)
+	}
+}
+
 func checkDuration(what string, d time.Duration) error {
 	if d < minDuration || d > maxDuration {
 		return fmt.Errorf("%s is %v; it must be from %v to %v", what, d, minDuration, maxDuration)
@@ -147,6 +168,12 @@ func newRequest(options []LockOption) (request, error) {
 	}
 	if r.lease != 0 && r.maxHold != 0 {
 		return request{}, fmt.Errorf("lease is %v and max hold is %v; a hold has one or the other, because a fixed lease is not renewed anyway", r.lease, r.maxHold)
+	}
+	if r.lease != 0 && r.minHold > r.lease {
+		return request{}, fmt.Errorf("min hold is %v and lease is %v; the lease must be as long as the min hold, because it is not renewed", r.minHold, r.lease)
+	}
+	if r.maxHold != 0 && r.minHold > r.maxHold {
+		return request{}, fmt.Errorf("min hold is %v and max hold is %v; the max hold must be as long as the min hold", r.minHold, r.maxHold)
 	}
 	return r, nil
 }

@@ -64,7 +64,7 @@ func (r *room) transferFrom(t *tenure) *transfer {
 	x := &transfer{Passing: r.passing(), from: t, room: r, next: r.claimLocked(t)}
 	x.Owner, x.Run, x.Behind, x.Stale = t.field, r.line.run, r.line.behind, r.line.ticket
 	if x.next == nil {
-		x.Ticket, x.Lease = r.keepLocked(t)
+		x.Ticket, x.Lease = r.reserveLocked(t)
 		return x
 	}
 	x.Neighbour, x.Lease = x.next.tenure.field, x.next.tenure.leaseFor(x.next.request)

@@ -10,29 +10,30 @@ const soon = time.Millisecond
 // the lock go and is expected back at once: its ticket is left by the script that releases
 // the lock, which saves the script that would leave it.
 type place struct {
-	kept *tenure   // for whom it is kept; nil: nobody
-	left Owner     // who let the lock go last to another process
-	when time.Time // and when
-	back bool      // whoever did so was back at once
+	reserved *tenure   // for whom; nil: nobody
+	left     Owner     // who let the lock go last to another process
+	when     time.Time // and when
+	back     bool      // whoever did so was back at once
 }
 
-// keepLocked keeps a place for the tenure, which gives back its last hold, if its owner
+// reserveLocked keeps a place for the tenure, which gives back its last hold, if its owner
 // is expected back and nobody else of this process waits.
-func (r *room) keepLocked(t *tenure) (ticket string, lease time.Duration) {
+func (r *room) reserveLocked(t *tenure) (ticket string, lease time.Duration) {
 	if !r.line.place.back || !r.line.open || !r.activeLocked() || r.queue.Len() > 0 || len(t.holds) == 0 {
 		return "", 0
 	}
-	lease = t.leaseFor(request{lease: t.holds[len(t.holds)-1].lease})
+	last := t.holds[len(t.holds)-1]
+	lease = t.leaseFor(request{lease: last.lease, minHold: last.least})
 	ticket, _ = r.ticketLocked(t, lease)
-	r.line.place.kept = t
+	r.line.place.reserved = t
 	r.client.retain(t)
 	return ticket, lease
 }
 
 // forgoLocked keeps the place for nobody any more. The ticket may still be there.
 func (r *room) forgoLocked() {
-	if t := r.line.place.kept; t != nil {
-		r.line.place.kept = nil
+	if t := r.line.place.reserved; t != nil {
+		r.line.place.reserved = nil
 		r.client.leave(t)
 	}
 }
@@ -48,7 +49,7 @@ func (r *room) takeLocked(w *waiter) bool {
 	if w.tenure.owner == p.left && w.began.Sub(p.when) < soon {
 		p.back = true
 	}
-	if p.kept != w.tenure || r.line.ticket != r.line.ticketOf(w.tenure.field, w.tenure.leaseFor(w.request)) {
+	if p.reserved != w.tenure || r.line.ticket != r.line.ticketOf(w.tenure.field, w.tenure.leaseFor(w.request)) {
 		return false
 	}
 	w.attempt = r.line.attempt
@@ -59,7 +60,7 @@ func (r *room) takeLocked(w *waiter) bool {
 // missedLocked notes that a place that was kept, if one was, came to its turn or its end
 // before its owner was back.
 func (r *room) missedLocked() {
-	if r.line.place.kept != nil {
+	if r.line.place.reserved != nil {
 		r.line.place.back = false
 		r.forgoLocked()
 	}

@@ -111,7 +111,11 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 
 // vacate gives back the last hold.
 func (t *tenure) vacate(ctx context.Context, h *Hold) error {
-	status, err := t.passOn(ctx, &h.uncertain)
+	giveAway := t.passOn
+	if t.keptFor(time.Now()) > 0 {
+		giveAway = t.keep
+	}
+	status, err := giveAway(ctx, &h.uncertain)
 	switch {
 	case err != nil:
 		return err
@@ -197,9 +201,10 @@ func (t *tenure) leavingLocked() []*Hold {
 	return leaving
 }
 
-// remainingLocked returns the longest lease among the holds that stay.
+// remainingLocked returns the longest lease among the holds that stay, or the rest of
+// the minimum if that is longer.
 func (t *tenure) remainingLocked(now time.Time) time.Duration {
-	longest := minDuration
+	longest := max(minDuration, t.keptUntil.Sub(now))
 	for _, h := range t.standingLocked() {
 		longest = max(longest, h.due(now))
 	}
@@ -210,6 +215,11 @@ func (t *tenure) remainingLocked(now time.Time) time.Duration {
 func (t *tenure) surrender(ctx context.Context) error {
 	t.take()
 	defer t.give()
+	if t.keptFor(time.Now()) > 0 {
+		var uncertain bool
+		_, err := t.keep(ctx, &uncertain)
+		return err
+	}
 	return t.room.surrender(ctx, t.field)
 }
 

@@ -37,9 +37,9 @@ func broke(err error) bool {
 // only found by using them. Whether any copy stayed unanswered is reported in any case:
 // it may still run. What cannot be sent is not insisted on.
 //
-// The context must be one that cannot end: a context that ends while its command is on
-// a shared connection makes the Redis client close that connection, and its neighbours
-// fail. So would a deadline.
+// The context must be one that cannot end: what came of a script whose context ended,
+// nobody would learn, and a deadline that passes while a connection is not shared makes
+// the Redis client close it.
 func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error) (unanswered bool, failure *fault) {
 	began := time.Now()
 	for attempt := 0; ; attempt++ {

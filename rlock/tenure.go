@@ -45,6 +45,10 @@ type tenure struct {
 	low, high int
 	blurred   bool
 
+	// keptUntil is until when the lock stays taken at least; zero: only while there are
+	// holds.
+	keptUntil time.Time
+
 	// floor is what an unanswered script may still shorten the lease to; 0: nothing does.
 	floor time.Duration
 
@@ -203,13 +207,14 @@ func (t *tenure) demand(ctx context.Context, w *waiter, count int, lease time.Du
 
 // leaseFor returns the lease that a new hold asks the server for.
 func (t *tenure) leaseFor(r request) time.Duration {
+	watched := max(t.client.watchdogTimeout, r.minHold)
 	switch {
 	case r.lease > 0:
 		return r.lease
 	case r.maxHold > 0:
-		return min(r.maxHold, t.client.watchdogTimeout)
+		return min(r.maxHold, watched)
 	default:
-		return t.client.watchdogTimeout
+		return watched
 	}
 }
 
@@ -266,7 +271,7 @@ func (t *tenure) countLocked(count int) {
 // turn.
 func (t *tenure) grant(ctx context.Context, r request, count int, since time.Time, lease time.Duration) outcome {
 	now := time.Now()
-	h := &Hold{tenure: t, parent: ctx, lease: r.lease, from: now}
+	h := &Hold{tenure: t, parent: ctx, lease: r.lease, least: r.minHold, from: now}
 	if end := r.lease + r.maxHold; end > 0 { // one of them is 0
 		h.limit = since.Add(end)
 	}
@@ -279,6 +284,9 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	t.countLocked(count)
 	if t.first[0] == nil {
 		t.holds = t.first[:0]
+	}
+	if len(t.holds) == 0 {
+		t.keptUntil = time.Time{}
 	}
 	t.holds = append(t.holds, h)
 	if t.watch == nil {
@@ -327,7 +335,7 @@ func (t *tenure) undo(ctx context.Context, h *Hold) {
 	}
 	t.room.mu.Lock()
 	last := len(t.standingLocked()) == 0
-	lease := t.leaseFor(request{lease: h.lease})
+	lease := t.leaseFor(request{lease: h.lease, minHold: h.least})
 	ending := t.endLocked(nil, []*Hold{h})
 	t.room.mu.Unlock()
 	t.settle(ending)

@@ -50,7 +50,7 @@ func TestErrorsShortenLongNames(t *testing.T) {
 }
 
 func TestErrorsAreDistinct(t *testing.T) {
-	all := []error{rlock.ErrNotAcquired, rlock.ErrNotHeld, rlock.ErrLost, rlock.ErrClosed}
+	all := []error{rlock.ErrNotAcquired, rlock.ErrNotHeld, rlock.ErrLost, rlock.ErrUnavailable, rlock.ErrClosed}
 	for i, a := range all {
 		for j, b := range all {
 			assert.Equal(t, i == j, errors.Is(a, b))

@@ -50,9 +50,9 @@ func key(id int64) string { return fmt.Sprintf("article:%d:cached", id) }
 // answerLimit bounds how long a command waits for the answer of a Redis that is silent.
 const answerLimit = time.Second
 
-// answerTime returns a context that ends only if Redis is silent. The reader's own must
-// not be given to rueidis: many requests share a connection, and a reader who goes away
-// while Redis has yet to answer would have it closed under the others.
+// answerTime returns a context that ends only if Redis is silent. The reader's own is not
+// given to rueidis: many requests share a connection, which rueidis may close when the
+// deadline of one of them passes.
 func answerTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), answerLimit)
 }

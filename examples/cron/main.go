@@ -46,11 +46,15 @@ func main() {
 		log.Fatal(err)
 	}
 	defer rdb.Close()
-	// The client is never closed: that would give back the minimum hold, too.
 	client, err := rlock.New(rdb, rlock.WithWatchdogTimeout(*timeout))
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer func() {
+		if err := client.Close(); err != nil {
+			log.Print(err)
+		}
+	}()
 	j := job{lock: client.NewLock(*name), least: *least, command: flag.Args()}
 	clock{every: *every, ahead: *ahead}.run(ctx, j)
 }
@@ -91,23 +95,13 @@ type job struct {
 // run runs the command, or returns an error that wraps ErrNotAcquired if another
 // instance runs it or has just done so.
 //
-// It locks twice. The first hold is never given back: whatever becomes of this process,
-// the lock stays taken until that lease ends, so that an instance whose clock is a
-// little behind does not find it free after a short job. The second one lasts as long
-// as the job, whose context ends if the lock is lost or the program is to end.
+// The lock lasts as long as the command, whose context ends if the lock is lost or the
+// program is to end. It stays taken for the least time whatever becomes of this process,
+// so that an instance whose clock is a little behind does not find it free after a short job.
 func (j job) run(ctx context.Context) error {
-	// Each run is an owner of its own, or the next one would enter the hold of this one.
-	ctx = rlock.WithOwner(ctx, rlock.NewOwner())
-	least, err := j.lock.TryLock(ctx, 0, rlock.WithLease(j.least))
-	if err != nil {
-		return err
-	}
-	return j.lock.Do(ctx, func(ctx context.Context) error {
-		if err := least.Err(); err != nil { // after a pause: somebody else may have run it
-			return err
-		}
+	return j.lock.TryDo(ctx, 0, func(ctx context.Context) error {
 		return execute(ctx, j.command)
-	})
+	}, rlock.WithMinHold(j.least))
 }
 
 // execute runs a command, which is killed when ctx ends.

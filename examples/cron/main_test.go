@@ -97,6 +97,21 @@ func TestMinimumHoldOutlivesItsProcess(t *testing.T) {
 	}
 }
 
+// The first instance does its short job and ends, which closes its client. Only then the
+// second one starts, whose clock is behind by as long as that took.
+func TestInstanceWhoseClockIsBehindFindsTheLockOfOneThatHasEnded(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	run := func() *instance {
+		return start(t, server, "-every", "120s", "-min", "100s", "-ahead", untilNext(120*time.Second).String(), "--", "true")
+	}
+	first := run()
+	first.expect(t, "done")
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, first.cmd.Wait())
+	run().expect(t, "left to another instance")
+}
+
 func TestTerminatedInstanceKillsItsJobAndLetsTheNextOneIn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -104,7 +119,9 @@ func TestTerminatedInstanceKillsItsJobAndLetsTheNextOneIn(t *testing.T) {
 	first := start(t, server, args...)
 	first.expect(t, "at work")
 	second := start(t, server, args...)
-	second.expect(t, "left to another instance")
+	for range 2 { // also after the minimum
+		second.expect(t, "left to another instance")
+	}
 	began := time.Now()
 	require.NoError(t, first.cmd.Process.Signal(syscall.SIGTERM))
 	first.expect(t, "failed: sh: signal: killed")
