@@ -56,11 +56,6 @@ func (r *room) quit() {
 	}
 	ears := r.ears
 	r.ears, r.joined, r.fault = nil, false, nil
-	if t, ticket := r.line.place.reserved, r.line.ticket; t != nil {
-		r.line.ticket = ""
-		r.client.withdraw(t, ticket)
-		r.missedLocked()
-	}
 	r.mu.Unlock()
 	for _, e := range slices.Backward(ears) {
 		e.sub.Close()

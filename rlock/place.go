@@ -3,17 +3,18 @@ package rlock
 import "time"
 
 // soon is how quickly an owner is back for a lock that left the process, if it is to find
-// a place in the queue the next time.
+// a place in the queue the next time, and for how long it is kept then.
 const soon = time.Millisecond
 
 // A place is one that the process keeps in the queue of processes for an owner that lets
 // the lock go and is expected back at once: its ticket is left by the script that releases
 // the lock, which saves the script that would leave it.
 type place struct {
-	reserved *tenure   // for whom; nil: nobody
-	left     Owner     // who let the lock go last to another process
-	when     time.Time // and when
-	back     bool      // whoever did so was back at once
+	reserved *tenure     // for whom; nil: nobody
+	timer    *time.Timer // ends that
+	left     Owner       // who let the lock go last to another process
+	when     time.Time   // and when
+	back     bool        // whoever did so was back at once
 }
 
 // reserveLocked keeps a place for the tenure, which gives back its last hold, if its owner
@@ -30,17 +31,17 @@ func (r *room) reserveLocked(t *tenure) (ticket string, lease time.Duration) {
 	return ticket, lease
 }
 
-// forgoLocked keeps the place for nobody any more. The ticket may still be there.
-func (r *room) forgoLocked() {
-	if t := r.line.place.reserved; t != nil {
-		r.line.place.reserved = nil
-		r.client.leave(t)
-	}
-}
-
 // departedLocked notes that an owner has let the lock go to another process.
 func (r *room) departedLocked(owner Owner) {
-	r.line.place.left, r.line.place.when = owner, time.Now()
+	p := &r.line.place
+	p.left, p.when = owner, time.Now()
+	switch {
+	case p.reserved == nil:
+	case p.timer == nil:
+		p.timer = time.AfterFunc(soon, r.giveUpPlace)
+	default:
+		p.timer.Reset(soon)
+	}
 }
 
 // takeLocked takes the place that is kept for a waiter, if there is one with its lease.
@@ -57,6 +58,19 @@ func (r *room) takeLocked(w *waiter) bool {
 	return true
 }
 
+// giveUpPlace takes the ticket back whose owner was not back in time.
+func (r *room) giveUpPlace() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := &r.line.place
+	if p.reserved == nil || time.Since(p.when) < soon {
+		return
+	}
+	r.client.withdraw(p.reserved, r.line.ticket)
+	r.line.ticket = ""
+	r.missedLocked()
+}
+
 // missedLocked notes that a place that was kept, if one was, came to its turn or its end
 // before its owner was back.
 func (r *room) missedLocked() {
@@ -64,4 +78,17 @@ func (r *room) missedLocked() {
 		r.line.place.back = false
 		r.forgoLocked()
 	}
+}
+
+// forgoLocked keeps the place for nobody any more. The ticket may still be there.
+func (r *room) forgoLocked() {
+	p := &r.line.place
+	if p.reserved == nil {
+		return
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	r.client.leave(p.reserved)
+	p.reserved = nil
 }

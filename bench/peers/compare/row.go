@@ -69,9 +69,10 @@ func rows(l length) []row {
 
 // newRow returns a row of the kind in which as much as possible is locked. Where nobody
 // waits, small differences matter, and therefore that all contestants take turns more
-// often.
+// often. Where many wait for one lock that is held for long, the window is long enough for
+// each to have it some times, or the first and the last turns would be most of them.
 func newRow(w bench.Workload, kind bench.Context, hold time.Duration, l length) row {
-	const often = 3
+	const often, turns = 3, 20
 	r := row{
 		name: nameOf(w, kind, hold), task: compete,
 		workload: w, context: kind, hold: hold,
@@ -80,6 +81,9 @@ func newRow(w bench.Workload, kind bench.Context, hold time.Duration, l length) 
 	if !w.Contended() {
 		r.rounds *= often
 		r.window /= often
+	}
+	if w.Names == 1 {
+		r.window = max(r.window, turns*time.Duration(w.Clients*w.Goroutines)*hold)
 	}
 	return r
 }
