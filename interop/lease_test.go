@@ -118,3 +118,27 @@ func TestGoHoldEndsWithItsLeaseForJava(t *testing.T) {
 		})
 	}
 }
+
+// A Java waiter knows the watchdog's lease, and would sleep for as long, if nobody told it
+// that the lock ends sooner.
+func TestJavaGetsALockWhenItsMinimumHoldIsOver(t *testing.T) {
+	const least = 500 * time.Millisecond
+	t.Parallel()
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			one, other := newGoOwner(t, options...), newJavaOwner(t, defaultWatchdog)
+			began := time.Now()
+			hold, err := one.at(name).Lock(one.ctx, rlock.WithMinHold(least))
+			require.NoError(t, err)
+			waiting := wait(t, other, name)
+			require.NoError(t, hold.Unlock(one.ctx))
+			assertResult(t, false)(one.tryLock(name))
+			got := await(t, waiting).at.Sub(began) // it fails if the watchdog's lease has to end first
+			assert.GreaterOrEqual(t, got, least-10*time.Millisecond)
+			require.NoError(t, other.unlock(name))
+			isFree(t, name)
+		})
+	}
+}

@@ -71,10 +71,9 @@ func (l *Lock) TryLock(ctx context.Context, wait time.Duration, options ...LockO
 }
 
 // Unlock gives back the innermost hold that the owner has, as Hold.Unlock does, and blocks
-// for as long. The
-// owner is the calling goroutine or that of ctx; it does not matter which of its
-// holds came from where. The error wraps ErrNotHeld if there is none, and ErrLost
-// besides if there was one that was lost.
+// for as long. The owner is the calling goroutine or that of ctx; it does not matter which
+// of its holds came from where. The error wraps ErrNotHeld if there is none, and ErrLost
+// besides if there was one that was lost and whose Hold has not reported it.
 func (l *Lock) Unlock(ctx context.Context) error {
 	if err := l.unlock(ctx); err != nil {
 		return explain("unlock", l.names.lock, err)
