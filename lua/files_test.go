@@ -73,15 +73,10 @@ func TestEveryScriptBeginsWithItsContract(t *testing.T) {
 }
 
 func TestEveryScriptIsEmbeddedAndHasOneExportedFunction(t *testing.T) {
-	text, err := os.ReadFile("lua.go")
-	require.NoError(t, err)
-	file, err := parser.ParseFile(token.NewFileSet(), "lua.go", text, parser.ParseComments)
-	require.NoError(t, err)
-
 	callers := make(map[string][]string) // of each script's variable
 	embedded := make(map[string]string)  // file → variable
 	built := make(map[string]string)     // source variable → script variable
-	ast.Inspect(file, func(n ast.Node) bool {
+	look := func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
 			ast.Inspect(n.Body, func(inner ast.Node) bool {
@@ -91,6 +86,10 @@ func TestEveryScriptIsEmbeddedAndHasOneExportedFunction(t *testing.T) {
 				return true
 			})
 			return false
+		case *ast.GenDecl:
+			if spec, ok := n.Specs[0].(*ast.ValueSpec); ok && n.Doc != nil && !n.Lparen.IsValid() {
+				spec.Doc = n.Doc
+			}
 		case *ast.ValueSpec:
 			if n.Doc != nil {
 				if name, ok := strings.CutPrefix(n.Doc.List[0].Text, "//go:embed "); ok {
@@ -106,7 +105,16 @@ func TestEveryScriptIsEmbeddedAndHasOneExportedFunction(t *testing.T) {
 			}
 		}
 		return true
-	})
+	}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		if !strings.HasSuffix(name, "_test.go") {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+			require.NoError(t, err)
+			ast.Inspect(file, look)
+		}
+	}
 
 	for name := range scripts(t) {
 		t.Run(name, func(t *testing.T) {

@@ -91,6 +91,8 @@ func (r results) markdown(w io.Writer) error {
 	for _, g := range goals {
 		fmt.Fprintln(&b, g.line(r.Figures))
 	}
+	b.WriteString("\n## Ratios\n\nHow many times the rate of the others rlock has (the more the better), and how many times " +
+		"their\n99th percentile of the wait (the less the better).\n\n" + r.Figures.ratios())
 	var row string
 	for _, f := range r.Figures {
 		if f.Row != row {
