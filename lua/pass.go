@@ -46,9 +46,8 @@ type Passing struct {
 	// Behind is how many tickets at the head may belong to processes that expect a
 	// longer lease than a first one, and must be told when to look; -1 for all.
 	Behind int
-	// Neighbour is the next waiter of the same process, or empty. Ticket is one of this
-	// process, for the end of the queue if a stranger is served, or empty. Lease is that
-	// of the Neighbour, or of whoever has the Ticket.
+	// Neighbour is the next waiter of the same process, or empty, with its Lease and
+	// the Ticket that it leaves if a stranger is served first, or empty.
 	Neighbour string
 	Lease     time.Duration
 	Ticket    string
@@ -77,7 +76,7 @@ type Passed struct {
 // Pass gives the lock away if its owner has it, to whoever is next.
 func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error) {
 	args := []string{p.Owner, p.Tail, strconv.Itoa(p.Run), strconv.Itoa(p.Most), strconv.Itoa(p.Behind)}
-	if p.Neighbour != "" || p.Ticket != "" || p.Stale != "" {
+	if p.Neighbour != "" || p.Stale != "" {
 		args = append(args, p.Neighbour, milliseconds(p.Lease), p.Ticket, p.Stale, flag(p.Ahead))
 	}
 	var values [5]int64

@@ -11,9 +11,8 @@
 -- ARGV[5]  how many tickets at the head may belong to processes that expect a longer lease
 --          than a first one; -1: all of them
 -- ARGV[6]  next waiter of the same process; this and what follows may be left out
--- ARGV[7]  its lease in milliseconds, or that of the ticket that follows
--- ARGV[8]  a ticket of this process, for the end of the queue if the lock goes to another one,
---          or empty
+-- ARGV[7]  its lease in milliseconds
+-- ARGV[8]  its ticket, for the end of the queue if the lock goes to another process, or empty
 -- ARGV[9]  a ticket of this process that is to leave the queue, or empty; *: all of its tickets
 --          are passed over
 -- ARGV[10] 1: the next waiter of the same process comes before the queue

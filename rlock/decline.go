@@ -16,7 +16,7 @@ func (w *waiter) abandonLocked() (after func()) {
 		return nil
 	case w.handed != nil:
 		h := w.handed
-		w.handed = nil
+		w.handed, h.leaving = nil, true // the owner's next hold does not count it
 		return func() { w.room.client.discard(h) }
 	case w.served != nil:
 		owner := w.served.owner
@@ -92,10 +92,10 @@ func (c *Client) forward(r *room, field string) {
 // caller has the tenure's turn.
 func (t *tenure) decline() {
 	t.room.mu.Lock()
-	wanted := len(t.holds) > 0 || t.room.line.place.reserved == t // another ticket may have been served
-	if t.waiting > 0 && !t.retired.Load() {                       // else nobody will try by this name again
+	wanted := len(t.holds) > 0
+	if t.waiting > 0 && !t.retired.Load() { // else nobody will try by this name again
 		wanted = true
-		t.room.againLocked(t)
+		t.room.owedLocked(t)
 	}
 	t.room.mu.Unlock()
 	if wanted {

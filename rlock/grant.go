@@ -50,12 +50,24 @@ func (a *acquisition) accept(g *grant) (outcome, bool) {
 	t, c := a.tenure, a.lock.client
 	t.take()
 	defer t.give()
+	if t.retired.Load() { // since it was heard: a script may still take the lock from this name
+		c.forward(t.room, g.owner)
+		return outcome{}, false
+	}
 	now := time.Now()
 	since := c.earliest(g.at, now)
-	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 {
+	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 || t.spent(g) {
 		return outcome{}, false
 	}
 	return t.grant(context.WithoutCancel(a.ctx), a.request, 1, since, g.lease), true
+}
+
+// spent reports whether the tenure got a hold after the ticket of the grant was left: it may
+// be that one, which was given back since.
+func (t *tenure) spent(g *grant) bool {
+	t.room.mu.Lock()
+	defer t.room.mu.Unlock()
+	return g.attempt <= t.lastSpent
 }
 
 // mindLocked makes this process look when a grant of its may have ended unconfirmed.

@@ -39,8 +39,6 @@ type line struct {
 	// expect a longer lease than a first one, and have to be told when to look; -1: all.
 	behind int
 
-	place place
-
 	look time.Time   // when to look should nothing be heard: the one before was granted the lock
 	heir *time.Timer // looks after the last grant to another process
 }
@@ -67,29 +65,18 @@ func (r *room) ticketFor(w *waiter, count int) (ticket, earlier string, ok bool)
 	if !r.line.open || !r.client.handsOver() || !r.activeLocked() || len(r.holders) > 0 || r.front() != w || w.hurried {
 		return "", "", false
 	}
-	ticket, earlier = w.ticketLocked()
+	ticket, earlier = r.ticketLocked(w)
 	return ticket, earlier, true
 }
 
-// ticketLocked returns a new ticket for a waiter, see that of the room.
-func (w *waiter) ticketLocked() (ticket, earlier string) {
-	ticket, earlier = w.room.ticketLocked(w.tenure, w.tenure.leaseFor(w.request))
-	w.attempt = w.room.line.attempt
-	return ticket, earlier
-}
-
-// ticketLocked returns a new ticket for a tenure, which takes the place of the one that
-// may lie in the queue.
-func (r *room) ticketLocked(t *tenure, lease time.Duration) (ticket, earlier string) {
-	r.forgoLocked()
+// ticketLocked returns a new ticket for a waiter, which takes the place of the one
+// that may lie in the queue.
+func (r *room) ticketLocked(w *waiter) (ticket, earlier string) {
 	r.line.attempt++
-	earlier, r.line.ticket = r.line.ticket, r.line.ticketOf(t.field, lease)
-	return r.line.ticket, earlier
-}
-
-// ticketOf returns the ticket of an owner with the number of the last attempt.
-func (l *line) ticketOf(field string, lease time.Duration) string {
-	return lua.Ticket(field, l.attempt, lease)
+	w.attempt = r.line.attempt
+	ticket = lua.Ticket(w.tenure.field, w.attempt, w.tenure.leaseFor(w.request))
+	earlier, r.line.ticket = r.line.ticket, ticket
+	return ticket, earlier
 }
 
 // queued notes that another ticket than the one that was thought to is in the queue.
@@ -137,6 +124,5 @@ func (r *room) told(payload string) {
 		w.wake()
 		return
 	}
-	r.missedLocked()
 	r.client.forward(r, g.owner)
 }

@@ -11,7 +11,6 @@ import (
 type transfer struct {
 	lua.Passing
 
-	from   *tenure
 	room   *room
 	next   *waiter // of this process, claimed for the lock; nil: none
 	inside bool    // next has the lock in any case
@@ -61,18 +60,16 @@ func (r *room) passing() lua.Passing {
 func (r *room) transferFrom(t *tenure) *transfer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	x := &transfer{Passing: r.passing(), from: t, room: r, next: r.claimLocked(t)}
+	x := &transfer{Passing: r.passing(), room: r, next: r.claimLocked(t)}
 	x.Owner, x.Run, x.Behind, x.Stale = t.field, r.line.run, r.line.behind, r.line.ticket
-	if x.next == nil {
-		x.Ticket, x.Lease = r.reserveLocked(t)
-		return x
+	if x.next != nil {
+		x.Neighbour, x.Lease = x.next.tenure.field, x.next.tenure.leaseFor(x.next.request)
+		if r.line.open {
+			x.Ticket, _ = r.ticketLocked(x.next)
+		}
+		x.Ahead = x.Stale == "" && r.line.local < r.client.localTurns
+		x.inside = x.Ahead && r.line.run < r.client.turns // else somebody may wait who does not know about tickets
 	}
-	x.Neighbour, x.Lease = x.next.tenure.field, x.next.tenure.leaseFor(x.next.request)
-	if r.line.open {
-		x.Ticket, _ = x.next.ticketLocked()
-	}
-	x.Ahead = x.Stale == "" && r.line.local < r.client.localTurns
-	x.inside = x.Ahead && r.line.run < r.client.turns // else somebody may wait who does not know about tickets
 	return x
 }
 
@@ -128,7 +125,7 @@ func (x *transfer) note() {
 	defer r.mu.Unlock()
 	line := &r.line
 	thought := x.Stale
-	if x.Ticket != "" {
+	if x.next != nil {
 		thought = x.Ticket
 	}
 	switch {
@@ -146,7 +143,6 @@ func (x *transfer) note() {
 		r.client.anchored(anchor{sent: x.sent, server: x.got.Time})
 		line.run, line.local = 0, 0
 		line.queued(thought, x.Ticket)
-		r.departedLocked(x.from.owner)
 		r.untilLocked(time.Now().Add(x.got.First + 2*heirDelay))
 		r.mindLocked(x.got.First)
 		if line.ticket == "" { // whoever is in front was trying, and found no place to keep
@@ -154,21 +150,17 @@ func (x *transfer) note() {
 		}
 	case x.done:
 		line.run++
-		left := ""
 		if x.Run >= x.Most { // it was left to those who do not know about tickets
-			line.run, left = 0, x.Ticket
+			line.run = 0
 		}
 		line.local = 0
-		line.queued(thought, left)
+		line.queued(thought, x.Ticket)
 		if !r.activeLocked() {
 			r.dueLocked()
 		}
 	default: // nothing has changed in the queue, or nobody knows
 		line.queued(thought, x.Stale)
 		r.dueLocked()
-	}
-	if !x.done || x.got.Successor != lua.Stranger {
-		r.forgoLocked()
 	}
 }
 

@@ -83,7 +83,6 @@ func (r *room) close() (rest []func(context.Context) error) {
 	holders := slices.Clone(r.holders)
 	ticket := r.line.ticket
 	r.line.ticket = ""
-	r.forgoLocked()
 	r.mu.Unlock()
 	for _, t := range holders {
 		t.lose(ClientClosed)
@@ -199,6 +198,17 @@ func (r *room) againLocked(t *tenure) {
 			left--
 		}
 	}
+}
+
+// owedLocked makes them try because the lock may be the tenure's: who leaves before it has
+// tried passes it on.
+func (r *room) owedLocked(t *tenure) {
+	for e := r.queue.Front(); e != nil; e = e.Next() {
+		if w, _ := e.Value.(*waiter); w.tenure == t {
+			w.owed = true
+		}
+	}
+	r.againLocked(t)
 }
 
 // vacatedLocked notes that a tenure has no holds any more.

@@ -52,7 +52,8 @@ type tenure struct {
 	// floor is what an unanswered script may still shorten the lease to; 0: nothing does.
 	floor time.Duration
 
-	waiting int // waiters in the room
+	waiting   int    // waiters in the room
+	lastSpent uint64 // the room's last attempt to leave a ticket before the last hold
 
 	watch *watchdog.Watch[*tenure] // while there are holds
 	// asked is whether a renewal is unanswered, failed why the last one failed.
@@ -289,6 +290,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 		t.keptUntil = time.Time{}
 	}
 	t.holds = append(t.holds, h)
+	t.lastSpent = t.room.line.attempt
 	if t.watch == nil {
 		t.watch = t.client.dog.Add(t)
 		t.asked, t.failed = false, nil

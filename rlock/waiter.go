@@ -64,13 +64,12 @@ func (w *waiter) knows(before glance, got outcome) {
 	}
 }
 
-// knowsNothing tells a new waiter that it shall find out for itself, if it is in front and
-// no place was kept for it.
+// knowsNothing tells a new waiter that it shall find out for itself, if it is in front.
 func (w *waiter) knowsNothing() {
 	r := w.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.front() == w && !r.takeLocked(w) {
+	if r.front() == w {
 		r.due = true
 	}
 }

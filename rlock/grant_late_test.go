@@ -1,0 +1,132 @@
+package rlock_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// A delay holds back what comes on a client's pub/sub connection, between begin and end.
+type delay struct {
+	mu   sync.Mutex
+	over chan struct{} // nil: nothing is held back
+}
+
+func (d *delay) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = make(chan struct{})
+}
+
+func (d *delay) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	close(d.over)
+	d.over = nil
+}
+
+func (d *delay) wait() {
+	d.mu.Lock()
+	over := d.over
+	d.mu.Unlock()
+	if over != nil {
+		<-over
+	}
+}
+
+// A delayedConn is a connection that is delayed once it subscribes.
+type delayedConn struct {
+	net.Conn
+
+	delay  *delay
+	pubsub atomic.Bool
+}
+
+func (c *delayedConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("SUBSCRIBE")) {
+		c.pubsub.Store(true)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *delayedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.pubsub.Load() {
+		c.delay.wait()
+	}
+	return n, err
+}
+
+// delayed returns a client whose messages the delay holds back.
+func (w *world) delayed(t *testing.T, d *delay) *rlock.Client {
+	t.Helper()
+	return w.clientOver(t, w.connect(w.dialler, func(o *rueidis.ClientOption) {
+		dial := o.DialCtxFn
+		o.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, c *tls.Config) (net.Conn, error) {
+			conn, err := dial(ctx, addr, dialer, c)
+			if err != nil {
+				return nil, err
+			}
+			return &delayedConn{Conn: conn, delay: d}, nil
+		}
+	}), on)
+}
+
+// One owner waits in one goroutine, and finds in another that it was granted the lock,
+// before the message says so. When that comes, the lock is somebody else's already.
+func TestGrantIsUsedOnceHoweverLateItsMessage(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			var late delay
+			here, there := w.delayed(t, &late).NewLock("orders"), w.lock(t, "orders", on)
+			owner := rlock.NewOwner()
+			again := rlock.WithOwner(endless(t), owner)
+			lock := func(ctx context.Context, lock *rlock.Lock) <-chan attempt {
+				result := later(func() attempt { return attempted(lock.Lock(ctx)) })
+				synctest.Wait()
+				return result
+			}
+			first := must(t)(there.Lock(stranger(t)))
+			waiting := lock(rlock.WithOwner(t.Context(), owner), here)
+			next := lock(stranger(t), w.lock(t, "orders", on))
+
+			late.begin()
+			require.NoError(t, first.Unlock(t.Context())) // it is the owner's now
+			synctest.Wait()
+			hold := must(t)(here.TryLock(again, 0))
+			w.hush()
+			go func() {
+				time.Sleep(time.Millisecond)
+				late.end()
+				time.Sleep(time.Millisecond)
+				w.repair()
+			}()
+			require.NoError(t, hold.Unlock(again)) // it is the next one's
+			for range 2 {
+				var got attempt
+				select {
+				case got = <-waiting:
+				case got = <-next:
+				}
+				require.NoError(t, got.err)
+				time.Sleep(10 * time.Millisecond)
+				if len(waiting)+len(next) > 0 {
+					require.Error(t, got.hold.Err(), "two owners trust the lock")
+				}
+				require.NoError(t, got.hold.Unlock(t.Context()))
+			}
+		})
+	}
+}
