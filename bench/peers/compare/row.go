@@ -72,7 +72,7 @@ func rows(l length) []row {
 // often. Where many wait for one lock that is held for long, the window is long enough for
 // each to have it some times, or the first and the last turns would be most of them.
 func newRow(w bench.Workload, kind bench.Context, hold time.Duration, l length) row {
-	const often, turns = 3, 20
+	const often, turns, most = 3, 20, 6
 	r := row{
 		name: nameOf(w, kind, hold), task: compete,
 		workload: w, context: kind, hold: hold,
@@ -83,7 +83,8 @@ func newRow(w bench.Workload, kind bench.Context, hold time.Duration, l length) 
 		r.window /= often
 	}
 	if w.Names == 1 {
-		r.window = max(r.window, turns*time.Duration(w.Clients*w.Goroutines)*hold)
+		enough := turns * time.Duration(w.Clients*w.Goroutines) * hold
+		r.window = max(r.window, min(enough, most*r.window))
 	}
 	return r
 }
