@@ -130,3 +130,51 @@ func TestGrantIsUsedOnceHoweverLateItsMessage(t *testing.T) {
 		})
 	}
 }
+
+// One owner waits in one goroutine, and tries in another. The message that the lock is
+// the waiter's comes while that try is under way, whose outcome then stays unknown: the
+// lock is going to be given back in the name that it was granted to.
+func TestGrantIsNotAcceptedForANameThatWasRetiredMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var late delay
+		here, there := w.delayed(t, &late).NewLock("orders"), w.lock(t, "orders", on)
+		owner := rlock.NewOwner()
+		lock := func(owner rlock.Owner, lock *rlock.Lock) <-chan attempt {
+			result := later(func() attempt { return attempted(lock.Lock(rlock.WithOwner(t.Context(), owner))) })
+			synctest.Wait()
+			return result
+		}
+		first := must(t)(there.Lock(stranger(t)))
+		waiting := lock(owner, here)
+		next := lock(rlock.NewOwner(), w.lock(t, "orders", on))
+
+		late.begin()
+		require.NoError(t, first.Unlock(t.Context())) // it is the owner's now
+		synctest.Wait()
+		w.hush()
+		trying := later(func() attempt { return attempted(here.TryLock(rlock.WithOwner(endless(t), owner), 0)) })
+		synctest.Wait()
+		late.end() // the waiter knows, and waits for its turn
+		synctest.Wait()
+		w.disconnect()
+		requireFault(t, await(t, trying).err)
+		synctest.Wait()
+		require.Empty(t, waiting, "the lock is about to be given back")
+
+		w.repair()
+		for range 2 {
+			var got attempt
+			select {
+			case got = <-waiting:
+			case got = <-next:
+			}
+			require.NoError(t, got.err)
+			time.Sleep(time.Second)
+			require.NoError(t, got.hold.Err(), "it was given back under its holder")
+			require.Empty(t, waiting, "two owners trust the lock")
+			require.Empty(t, next, "two owners trust the lock")
+			require.NoError(t, got.hold.Unlock(t.Context()))
+		}
+	})
+}
