@@ -113,7 +113,7 @@ func (e *ear) Interrupted(err error) {
 	r := e.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.optional && refused(err) {
+	if e.optional && noPermission(err) {
 		r.client.stopHandingOver(err)
 		r.line.open = false
 		e.hear = func(string) {}

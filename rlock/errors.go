@@ -130,19 +130,18 @@ func (f *fault) Unwrap() error { return f.err }
 // Is lets a fault that may go away by itself be found as ErrUnavailable.
 func (f *fault) Is(target error) bool { return target == ErrUnavailable && f.passing() }
 
-// refused reports whether the error is an answer of the server.
-func refused(err error) bool {
-	var refusal *rueidis.RedisError
-	return errors.As(err, &refusal)
-}
-
-// noPermission reports whether the error is the refusal of an ACL.
+// noPermission reports whether the error is the refusal of an ACL. Of a key or a channel
+// that a command names, servers say so with a code; of a command that a script calls, in
+// words, which have changed.
 func noPermission(err error) bool {
-	if err == nil {
+	var refusal *rueidis.RedisError
+	if !errors.As(err, &refusal) {
 		return false
 	}
-	var refusal *rueidis.RedisError
-	return errors.As(err, &refusal) && strings.HasPrefix(refusal.Error(), "NOPERM")
+	text := refusal.Error()
+	return strings.HasPrefix(text, "NOPERM") ||
+		strings.Contains(text, "The user executing the script") || // Redis up to 7.0
+		strings.Contains(text, "ACL failure in script") // Redis from 7.2 on, and Valkey
 }
 
 // classify makes a fault of an error that a script call returned.

@@ -273,7 +273,7 @@ func requireFault(t *testing.T, err error) {
 	require.Error(t, err)
 	require.True(t, isFault(err), "not a fault: %v", err)
 	lasting := false
-	for _, text := range []string{"NOPERM", "can't run this command", "WRONGTYPE"} {
+	for _, text := range []string{"NOPERM", "can't run this command", "ACL failure in script", "WRONGTYPE"} {
 		lasting = lasting || strings.Contains(err.Error(), text)
 	}
 	require.Equal(t, !lasting, errors.Is(err, rlock.ErrUnavailable), "%v", err)

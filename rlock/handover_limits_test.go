@@ -3,6 +3,7 @@ package rlock_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -195,4 +196,60 @@ func TestRightsForPublicReleasesAreEnough(t *testing.T) {
 			liveThroughEverything(t, s, restricted(t, s, "frugal", append(rights, more...)...), on)
 		})
 	}
+}
+
+// The server refuses a command that a script calls after it has begun, which it does not
+// say in the words in which it refuses a script's keys.
+func TestUnlockFreesALockWhereACommandOfHandingOverIsRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rights := documentedRights(t)
+	mutate := restricted(t, s, "changing", rights...)
+	log := &journal{}
+	client := newClient(t, s.Client(t, mutate), on, rlock.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+	lock := client.NewLock(aclPrefix + uniqueName(t))
+	s.Do(t, "ACL", "SETUSER", "changing", "-exists")
+	for range 3 {
+		hold, err := lock.Lock(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, hold.Unlock(t.Context()))
+		requireFree(t, s, lock.Name())
+	}
+	assert.Equal(t, 1, log.count("published instead"), "%s", log.text.String())
+}
+
+// What servers say when an ACL refuses a command inside a script.
+func TestRefusalOfHandingOverIsRecognisedOnEveryServer(t *testing.T) {
+	for name, text := range map[string]string{
+		"Redis62": "ERR Error running script (call to f_0a): @user_script:25: The user executing the script can't run this command or subcommand",
+		"Redis70": "ERR The user executing the script can't run this command or subcommand",
+		"Redis72": "ERR ACL failure in script: User frugal has no permissions to run the 'exists' command",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders", on)
+				hold := must(t)(lock.Lock(t.Context()))
+				w.deny("EXISTS", text)
+				require.NoError(t, hold.Unlock(t.Context()))
+				assert.False(t, w.server.Exists("orders"))
+			})
+		})
+	}
+}
+
+// A server that cannot subscribe anybody because a script takes long does not refuse to.
+func TestHandingOverGoesOnAfterAFaultOfTheChannels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hold := lockTaken(t, w)
+		w.deny("SUBSCRIBE", "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
+		got := later(func() attempt { return attempted(w.lock(t, "orders", on).Lock(t.Context())) })
+		time.Sleep(500 * time.Millisecond)
+		w.deny("", "")
+		time.Sleep(2 * time.Second)
+		assert.True(t, w.server.Exists("rlock_queue:{orders}"), "the waiter has a place in the queue")
+		require.NoError(t, hold.Unlock(t.Context()))
+		must(t)(fields(await(t, got)))
+	})
 }
