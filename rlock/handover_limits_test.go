@@ -198,6 +198,19 @@ func TestRightsForPublicReleasesAreEnough(t *testing.T) {
 	}
 }
 
+// A client may be closed before it has given back anything, and so before it knows.
+func TestCloseFreesALockWhereHandingOverIsRefused(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rights := append(documentedRights(t), "resetkeys", "~"+aclPrefix+"*") // and not those of the queues
+	client := newClient(t, s.Client(t, restricted(t, s, "frugal", rights...)), on)
+	hold, err := client.NewLock(aclPrefix + uniqueName(t)).Lock(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	requireLost(t, hold, rlock.ClientClosed)
+	requireFree(t, s, hold.Name())
+}
+
 // The server refuses a command that a script calls after it has begun, which it does not
 // say in the words in which it refuses a script's keys.
 func TestUnlockFreesALockWhereACommandOfHandingOverIsRefused(t *testing.T) {

@@ -226,18 +226,32 @@ func (t *tenure) surrender(ctx context.Context) error {
 // surrender gives the lock back in the name of an owner.
 func (r *room) surrender(ctx context.Context, field string) error {
 	c := r.client
-	_, f := c.insist(ctx, func(ctx context.Context) error {
-		if !c.handsOver() {
-			_, err := lua.Release(ctx, c.rdb, r.names.lock, field, r.names.channel)
-			return err
+	give := func(script func(context.Context) error) error {
+		if _, f := c.insist(ctx, script); f != nil {
+			return f
 		}
-		p := r.passing()
-		p.Owner, p.Stale = field, lua.AllStale
+		return nil
+	}
+	public := func(ctx context.Context) error {
+		_, err := lua.Release(ctx, c.rdb, r.names.lock, field, r.names.channel)
+		return err
+	}
+	if !c.handsOver() {
+		return give(public)
+	}
+	p := r.passing()
+	p.Owner, p.Stale = field, lua.AllStale
+	refusal := give(func(ctx context.Context) error {
 		_, err := lua.Pass(ctx, c.rdb, p)
 		return err
 	})
-	if f != nil {
-		return f
+	if !noPermission(refusal) {
+		return refusal
 	}
-	return nil
+	// Perhaps an ACL refuses no more than what handing over needs.
+	err := give(public)
+	if err == nil {
+		c.stopHandingOver(refusal)
+	}
+	return err
 }
