@@ -20,7 +20,7 @@
 //
 // A script that finds the lock in somebody else's hands is no error: that is a
 // [Status]. An error is a refusal by the server (a *rueidis.RedisError; nobody got or
-// lost a lock by it), an answer that no script gives, or a missing answer (any other
-// error; the script may have run, may be running, or may run later). Every function
+// lost a lock by it), an answer that no script gives ([ErrReply]), or a missing answer
+// (any other error; the script may have run, may be running, or may run later). Every function
 // blocks until the answer is there or ctx ends and is safe for concurrent use.
 package lua

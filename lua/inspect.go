@@ -25,25 +25,25 @@ type State struct {
 
 // Inspect looks at the lock at key, on the primary. It changes nothing.
 func Inspect(ctx context.Context, client rueidis.Client, key string) (State, error) {
-	values, err := inspectScript.Exec(ctx, client, []string{key}, nil).ToArray()
+	values, err := array(inspectScript.Exec(ctx, client, []string{key}, nil))
 	if err != nil {
 		return State{}, err
 	}
 	if len(values)%2 != 1 {
-		return State{}, fmt.Errorf("rlock: inspect script returned %d values, want an odd number", len(values))
+		return State{}, fmt.Errorf("%w: %d values for an odd number", ErrReply, len(values))
 	}
-	pttl, err := values[0].ToInt64()
+	pttl, err := integer(&values[0])
 	if err != nil {
-		return State{}, fmt.Errorf("rlock: inspect script returned a time to live that is no integer: %w", err)
+		return State{}, err
 	}
 	state := State{TTL: duration(pttl), Fields: make(map[string]string, len(values)/2)}
 	for i := 1; i < len(values); i += 2 {
-		field, err := values[i].ToString()
+		field, err := text(&values[i])
 		if err != nil {
-			return State{}, fmt.Errorf("rlock: inspect script returned a field that is no text: %w", err)
+			return State{}, err
 		}
-		if state.Fields[field], err = values[i+1].ToString(); err != nil {
-			return State{}, fmt.Errorf("rlock: inspect script returned a value that is no text: %w", err)
+		if state.Fields[field], err = text(&values[i+1]); err != nil {
+			return State{}, err
 		}
 	}
 	return state, nil

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -63,18 +64,62 @@ func flag(on bool) string {
 	return "0"
 }
 
+// ErrReply means that what came was no reply of the script: something that is no Redis
+// answered, or changed the answer on its way. The script may have run.
+var ErrReply = errors.New("the reply is none that the script gives")
+
+// array decodes a reply of several values.
+func array(reply rueidis.RedisResult) ([]rueidis.RedisMessage, error) {
+	message, err := reply.ToMessage()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return nil, err
+	}
+	values, err := message.ToArray()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrReply, seen(message))
+	}
+	return values, nil
+}
+
+// integer decodes a value of a reply.
+func integer(value *rueidis.RedisMessage) (int64, error) {
+	n, err := value.ToInt64()
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s for an integer", ErrReply, seen(*value))
+	}
+	return n, nil
+}
+
+// text decodes a value of a reply.
+func text(value *rueidis.RedisMessage) (string, error) {
+	s, err := value.ToString()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s for a text", ErrReply, seen(*value))
+	}
+	return s, nil
+}
+
+// seen returns what a message says, as a part of an error text.
+func seen(message rueidis.RedisMessage) string {
+	said, err := message.ToAny()
+	if err != nil {
+		said = err
+	}
+	return fmt.Sprintf("%.100q", fmt.Sprint(said))
+}
+
 // integers decodes a reply of as many integers as there is room for.
 func integers(reply rueidis.RedisResult, numbers []int64) error {
-	values, err := reply.ToArray()
+	values, err := array(reply)
 	if err != nil {
 		return err
 	}
 	if len(values) != len(numbers) {
-		return fmt.Errorf("rlock: script returned %d values, want %d", len(values), len(numbers))
+		return fmt.Errorf("%w: %d values for %d", ErrReply, len(values), len(numbers))
 	}
-	for i, value := range values {
-		if numbers[i], err = value.ToInt64(); err != nil {
-			return fmt.Errorf("rlock: script returned a value that is no integer: %w", err)
+	for i := range values {
+		if numbers[i], err = integer(&values[i]); err != nil {
+			return err
 		}
 	}
 	return nil

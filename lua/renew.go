@@ -48,21 +48,21 @@ func Renew(ctx context.Context, client rueidis.Client, renewals []Renewal) ([]Ve
 		keys = append(keys, r.Key)
 		args = append(args, r.Owner, milliseconds(r.Lease))
 	}
-	values, err := renewScript.Exec(ctx, client, keys, args).ToArray()
+	values, err := array(renewScript.Exec(ctx, client, keys, args))
 	if err != nil {
 		return nil, err
 	}
 	if len(values) != len(renewals) {
-		return nil, fmt.Errorf("rlock: renew script returned %d verdicts for %d locks", len(values), len(renewals))
+		return nil, fmt.Errorf("%w: %d verdicts for %d locks", ErrReply, len(values), len(renewals))
 	}
 	verdicts := make([]Verdict, len(values))
 	for i := range values {
-		v, err := values[i].ToInt64()
+		v, err := integer(&values[i])
 		if err != nil {
-			return nil, fmt.Errorf("rlock: renew script returned a verdict that is no integer: %w", err)
+			return nil, err
 		}
 		if v < int64(Vanished) || v > int64(TakenOver) {
-			return nil, fmt.Errorf("rlock: renew script returned the verdict %d", v)
+			return nil, fmt.Errorf("%w: the verdict is %d", ErrReply, v)
 		}
 		verdicts[i] = Verdict(v)
 	}

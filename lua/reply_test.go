@@ -74,7 +74,7 @@ func TestMalformedRepliesAreErrors(t *testing.T) {
 		for name, raw := range replies {
 			t.Run(script+name, func(t *testing.T) {
 				got, err := is.run(t.Context(), answering(t, raw))
-				require.Error(t, err)
+				require.ErrorIs(t, err, lua.ErrReply)
 				assert.Zero(t, got)
 			})
 		}
@@ -100,7 +100,7 @@ func TestMalformedVerdictsAreErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdicts, err := lua.Renew(t.Context(), answering(t, raw), make([]lua.Renewal, 2))
-			require.Error(t, err)
+			require.ErrorIs(t, err, lua.ErrReply)
 			assert.Nil(t, verdicts)
 		})
 	}
@@ -119,7 +119,7 @@ func TestMalformedStatesAreErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			state, err := inspect(t.Context(), answering(t, raw))
-			require.Error(t, err)
+			require.ErrorIs(t, err, lua.ErrReply)
 			assert.Zero(t, state)
 		})
 	}
@@ -129,10 +129,12 @@ func TestRefusalIsARedisErrorAndSilenceIsNot(t *testing.T) {
 	_, err := lua.Acquire(t.Context(), answering(t, "-READONLY You can't write against a read only replica.\r\n"), key, me, 1, time.Second)
 	var refusal *rueidis.RedisError
 	require.ErrorAs(t, err, &refusal)
+	require.NotErrorIs(t, err, lua.ErrReply)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = lua.Acquire(ctx, answering(t, ":1\r\n"), key, me, 1, time.Second)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.NotErrorAs(t, err, &refusal)
+	assert.NotErrorIs(t, err, lua.ErrReply)
 }

@@ -33,6 +33,7 @@ type world struct {
 	down    bool       // nobody can connect
 	refusal string     // what the server says to everything; empty: it works
 	denied  [2]string  // a command that it does not run, even in scripts, and what it says
+	garbled string     // what it answers to the next script, which it does not run
 	begun   map[string]chan struct{}
 	silence chan struct{}
 	conns   []net.Conn
@@ -72,7 +73,10 @@ var scripted = []string{
 func (w *world) hook(peer *wire.Peer, name string, args ...string) bool {
 	w.mu.Lock()
 	w.sent = append(w.sent, command{name, slices.Clone(args), time.Now(), peer})
-	refusal, silence := w.refusal, w.silence
+	refusal, silence, garbled := w.refusal, w.silence, ""
+	if name == "EVALSHA" {
+		garbled, w.garbled = w.garbled, ""
+	}
 	if slices.Contains(scripted, name) { // a script that has begun is not disturbed
 		refusal, silence = "", nil
 	}
@@ -90,10 +94,14 @@ func (w *world) hook(peer *wire.Peer, name string, args ...string) bool {
 	if silence != nil {
 		<-silence
 	}
-	if refusal == "" {
+	switch {
+	case refusal != "":
+		peer.WriteError(refusal)
+	case garbled != "":
+		peer.WriteRaw(garbled)
+	default:
 		return false
 	}
-	peer.WriteError(refusal)
 	return true
 }
 
@@ -150,6 +158,15 @@ func (w *world) deny(name, refusal string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.denied = [2]string{name, refusal}
+}
+
+// garble makes the server answer the next script with raw, instead of running it, once
+// everything that happens now has happened.
+func (w *world) garble(raw string) {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.garbled = raw
 }
 
 // begins returns a channel that is closed when the next command of that name begins.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/go-rlock/rlock/lua"
 )
 
 var (
@@ -28,8 +30,8 @@ var (
 	// being replaced. It comes together with the error of the network or of the server,
 	// which errors.Is and errors.As find too. A program may do without the lock then, or
 	// try again later. A refusal that does not go away by itself, such as that of an ACL
-	// or of a key of another type, is none; neither is contention, nor the end of a
-	// context.
+	// or of a key of another type, is none; neither is a reply that Redis does not give, nor
+	// contention, nor the end of a context.
 	ErrUnavailable = errors.New("server unavailable")
 
 	// ErrClosed is returned by every operation of a Client that was closed, and by
@@ -153,6 +155,8 @@ func classify(err error) *fault {
 	switch {
 	case errors.As(err, &already):
 		return already
+	case errors.Is(err, lua.ErrReply): // whatever is in it
+		return &fault{err: err, unanswered: true}
 	case errors.As(err, &refusal):
 		return &fault{err: err}
 	case notSent(err):
@@ -178,9 +182,10 @@ func passing(err error) bool {
 }
 
 // passing reports whether the fault may go away by itself. A refusal does not,
-// unless the server says that it is busy starting or failing over.
+// unless the server says that it is busy starting or failing over, and neither does what
+// is no reply.
 func (f *fault) passing() bool {
-	if errors.Is(f.err, rueidis.ErrClosing) || errors.Is(f.err, ErrClosed) {
+	if errors.Is(f.err, rueidis.ErrClosing) || errors.Is(f.err, ErrClosed) || errors.Is(f.err, lua.ErrReply) {
 		return false
 	}
 	var refusal *rueidis.RedisError

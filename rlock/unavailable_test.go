@@ -129,3 +129,75 @@ func TestServerThatCannotServeIsUnavailable(t *testing.T) {
 		})
 	}
 }
+
+// What is no reply of a script comes from something that is no Redis, or is in the way of
+// one. That does not change while somebody waits for it.
+func TestReplyThatNoScriptGivesIsNotUnavailable(t *testing.T) {
+	for name, raw := range map[string]string{
+		"Text": "+OK\r\n", "Nothing": "_\r\n", "Number": ":1\r\n",
+		"OtherLength": "*3\r\n:1\r\n:1\r\n:1\r\n", "OtherKind": "*4\r\n:1\r\n$3\r\none\r\n:1\r\n:1\r\n",
+		"ErrorInside": "*2\r\n:1\r\n-LOADING\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				start := time.Now()
+				for operation, operate := range operations {
+					if operation == "Unlock" { // of a lock that nobody has asks nobody
+						continue
+					}
+					w.garble(raw)
+					requireUnexpected(t, operate(stranger(t), lock))
+				}
+				hold := must(t)(lock.Lock(t.Context()))
+				w.garble(raw)
+				requireUnexpected(t, hold.Unlock(t.Context()))
+				require.NoError(t, hold.Unlock(t.Context()))
+
+				theirs := must(t)(w.lock(t, "orders").Lock(t.Context()))
+				waiting := later(func() error { _, err := lock.Lock(stranger(t)); return err })
+				synctest.Wait()
+				went(t, start, 0)
+				w.garble(raw)
+				w.server.Publish(channelName("orders"), "0")
+				requireUnexpected(t, await(t, waiting))
+				went(t, start, 0)
+				require.NoError(t, theirs.Unlock(t.Context()))
+			})
+		})
+	}
+}
+
+// requireUnexpected fails the test if err is anything but that of a reply which is none.
+func requireUnexpected(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorContains(t, err, "the reply is none that the script gives: ")
+	for _, other := range []error{rlock.ErrUnavailable, rlock.ErrNotAcquired, rlock.ErrNotHeld, rlock.ErrLost} {
+		require.NotErrorIs(t, err, other)
+	}
+}
+
+// The script may have run all the same, and be about to run once more.
+func TestAcquisitionWithoutItsReplyIsUndoneAndChangesTheOwnersNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		owner := func() string {
+			hold := must(t)(lock.Lock(t.Context()))
+			info, err := lock.Inspect(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, hold.Unlock(t.Context()))
+			return info.Owner
+		}
+		before := owner()
+		w.server.HSet("orders", before, "1")
+		w.server.SetTTL("orders", time.Hour)
+		w.garble("+OK\r\n")
+		_, err := lock.Lock(t.Context())
+		requireUnexpected(t, err)
+		require.ErrorContains(t, err, `"OK"`)
+		assert.Zero(t, w.ttl("orders"))
+		assert.NotEqual(t, before, owner())
+	})
+}
