@@ -23,16 +23,21 @@ func (t *tenure) keptFor(now time.Time) time.Duration {
 // like everybody else, and nothing that is still under way in its name, a renewal say,
 // touches what is kept.
 func (t *tenure) keep(ctx context.Context, uncertain *bool) (lua.Status, error) {
-	c := t.client
-	keeper := fieldOf(c.id, NewOwner(), 0)
-	status, err := t.publish(ctx, uncertain, func(ctx context.Context) (lua.Released, error) {
-		rest := max(minDuration, t.keptFor(time.Now()))
-		return lua.Keep(ctx, c.rdb, t.room.names.lock, t.field, keeper, rest, t.room.names.channel)
-	})
+	status, err := t.publish(ctx, uncertain, t.keeping())
 	if err == nil && status == lua.Done {
 		t.room.mu.Lock()
 		t.room.untilLocked(t.keptUntil.Add(minDuration)) // the message may not be heard
 		t.room.mu.Unlock()
 	}
 	return status, err
+}
+
+// keeping returns the script of keep.
+func (t *tenure) keeping() func(context.Context) (lua.Released, error) {
+	c, names := t.client, t.room.names
+	keeper := fieldOf(c.id, NewOwner(), 0)
+	return func(ctx context.Context) (lua.Released, error) {
+		rest := max(minDuration, t.keptFor(time.Now()))
+		return lua.Keep(ctx, c.rdb, names.lock, t.field, keeper, rest, names.channel)
+	}
 }

@@ -214,3 +214,27 @@ func TestReleasesOfItsOwnAreNoReasonToVerify(t *testing.T) {
 		assert.LessOrEqual(t, len(w.commands("EVALSHA", "EVAL")), 4, "a release and an acquisition, and their scripts sent for the first time")
 	})
 }
+
+// Unlock fails, and what gives back the owner's next attempt, which stayed unanswered, gives
+// back that hold too.
+func TestHoldThatIsGivenBackWithAnUnansweredAttemptIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		hold := must(t)(lock.Lock(t.Context()))
+		w.refuse("ERR no")
+		require.Error(t, hold.Unlock(t.Context()))
+		w.repair()
+		w.hush()
+		got := later(func() attempt { return attempted(lock.Lock(rlock.WithOwner(t.Context(), hold.Owner()))) })
+		synctest.Wait()
+		w.disconnect()
+		requireFault(t, await(t, got).err)
+		w.repair()
+		time.Sleep(5 * time.Second)
+		require.False(t, w.server.Exists("orders"))
+		require.NoError(t, hold.Err())
+		require.NoError(t, hold.Unlock(t.Context()))
+		require.ErrorIs(t, lock.Unlock(t.Context()), rlock.ErrNotHeld)
+	})
+}

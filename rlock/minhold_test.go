@@ -349,3 +349,43 @@ func TestUnlockThatWasRefusedKeepsTheRestThatIsLeftWhenItSucceeds(t *testing.T) 
 		})
 	}
 }
+
+// The owner's next attempt stays unanswered, and whatever it took is given back. That must
+// not free the lock before the minimum is over, whether or not Unlock has succeeded.
+func TestUnansweredAttemptOfTheOwnerDoesNotEndTheMinimum(t *testing.T) {
+	for name, refused := range map[string]bool{"Unlocked": false, "UnlockRefused": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				start := time.Now()
+				hold := must(t)(lock.Lock(t.Context(), rlock.WithMinHold(time.Minute)))
+				if refused {
+					w.refuse("ERR no")
+					require.Error(t, hold.Unlock(t.Context()))
+					w.repair()
+				} else {
+					require.NoError(t, hold.Unlock(t.Context()))
+				}
+
+				w.hush()
+				got := later(func() attempt {
+					return attempted(lock.Lock(rlock.WithOwner(t.Context(), hold.Owner())))
+				})
+				synctest.Wait()
+				w.disconnect()
+				requireFault(t, await(t, got).err)
+				w.repair()
+				time.Sleep(10 * time.Second)
+				assert.Equal(t, start.Add(time.Minute), time.Now().Add(w.ttl("orders")))
+
+				require.NoError(t, hold.Unlock(t.Context()))
+				require.NoError(t, hold.Err())
+				_, err := lock.TryLock(t.Context(), 0)
+				require.ErrorIs(t, err, rlock.ErrNotAcquired)
+				time.Sleep(time.Until(start.Add(time.Minute)))
+				must(t)(lock.TryLock(t.Context(), 0))
+			})
+		})
+	}
+}

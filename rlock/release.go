@@ -136,11 +136,8 @@ func (t *tenure) vacate(ctx context.Context, h *Hold) error {
 // Uncertain says that a copy of an earlier release may have run.
 func (t *tenure) passOn(ctx context.Context, uncertain *bool) (lua.Status, error) {
 	c, names := t.client, t.room.names
-	public := func(ctx context.Context) (lua.Released, error) {
-		return lua.Release(ctx, c.rdb, names.lock, t.field, names.channel)
-	}
 	if !c.handsOver() {
-		return t.publish(ctx, uncertain, public)
+		return t.publish(ctx, uncertain, t.free)
 	}
 	status, refusal := lua.Queued, error(nil)
 	if !t.room.contended() {
@@ -155,11 +152,17 @@ func (t *tenure) passOn(ctx context.Context, uncertain *bool) (lua.Status, error
 		return status, refusal
 	}
 	// Perhaps an ACL refuses no more than what handing over needs.
-	status, err := t.publish(ctx, uncertain, public)
+	status, err := t.publish(ctx, uncertain, t.free)
 	if err == nil {
 		c.stopHandingOver(refusal)
 	}
 	return status, err
+}
+
+// free is the script that gives away a lock in public.
+func (t *tenure) free(ctx context.Context) (lua.Released, error) {
+	names := t.room.names
+	return lua.Release(ctx, t.client.rdb, names.lock, t.field, names.channel)
 }
 
 // publish gives away a lock in public, with a script that does so.
@@ -188,6 +191,41 @@ func (t *tenure) publish(ctx context.Context, uncertain *bool, release func(cont
 		t.ended()
 	}
 	return got.Status, nil
+}
+
+// undoLater gives back what an unanswered script may have taken in the name of the
+// tenure, which is retired and of which nobody has a hold, as soon as the server answers.
+// After a lease it has ended anyway.
+func (t *tenure) undoLater(ctx context.Context, lease time.Duration) {
+	end := time.Now().Add(lease)
+	ctx = context.WithoutCancel(ctx)
+	t.client.start(t, func() {
+		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+			f := t.undoNow(ctx)
+			if f == nil || !f.passing() || time.Now().Add(delay).After(end) || !pause(t.client.closing, delay) {
+				return
+			}
+		}
+	})
+}
+
+// undoNow is one try of undoLater. It gives back, too, what somebody has tried to give
+// back in vain.
+func (t *tenure) undoNow(ctx context.Context) *fault {
+	t.take()
+	defer t.give()
+	script := t.free
+	if t.keptFor(time.Now()) > 0 {
+		script = t.keeping()
+	}
+	_, f := t.client.ask(ctx, func(ctx context.Context) error {
+		_, err := script(ctx)
+		return err
+	})
+	if f == nil {
+		t.ended()
+	}
+	return f
 }
 
 // leavingLocked returns the holds that somebody has tried to give back.

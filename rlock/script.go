@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"time"
-
-	"github.com/go-rlock/rlock/lua"
 )
 
 // scriptLimit is how long a caller waits for the answer to a script at most. Who
@@ -72,24 +70,6 @@ func (c *Client) insist(ctx context.Context, script func(ctx context.Context) er
 			return unanswered, f
 		}
 	}
-}
-
-// undoLater gives back what an unanswered script may have taken in the name of a
-// retired tenure, as soon as the server answers. After a lease it has ended anyway.
-func (c *Client) undoLater(ctx context.Context, t *tenure, lease time.Duration) {
-	end := time.Now().Add(lease)
-	ctx = context.WithoutCancel(ctx)
-	c.start(t, func() {
-		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-			_, f := c.ask(ctx, func(ctx context.Context) error {
-				_, err := lua.Release(ctx, c.rdb, t.room.names.lock, t.field, t.room.names.channel)
-				return err
-			})
-			if f == nil || !f.passing() || time.Now().Add(delay).After(end) || !pause(c.closing, delay) {
-				return
-			}
-		}
-	})
 }
 
 // pause reports whether d passed before end was closed.

@@ -136,7 +136,7 @@ func (t *tenure) acquire(ctx context.Context, r request, w *waiter) outcome {
 		if f != nil {
 			if f.unanswered && count == 1 {
 				c.retire(t)
-				c.undoLater(ctx, t, lease)
+				t.undoLater(ctx, lease)
 			}
 			return outcome{err: f}
 		}
@@ -343,7 +343,7 @@ func (t *tenure) undo(ctx context.Context, h *Hold) {
 	t.settle(ending)
 	if last {
 		t.client.retire(t)
-		t.client.undoLater(ctx, t, lease)
+		t.undoLater(ctx, lease)
 	}
 }
 
