@@ -148,7 +148,7 @@ func (h *Hold) deliver() {
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
 	h.known = true
-	if until := h.from.Add(h.least); h.least > 0 && until.After(t.keptUntil) {
+	if until := h.from.Add(h.least); h.least > 0 && !h.ended && until.After(t.keptUntil) {
 		t.keptUntil = until
 	}
 }

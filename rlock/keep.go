@@ -23,10 +23,13 @@ func (t *tenure) keptFor(now time.Time) time.Duration {
 // like everybody else, and nothing that is still under way in its name, a renewal say,
 // touches what is kept.
 func (t *tenure) keep(ctx context.Context, uncertain *bool) (lua.Status, error) {
+	t.room.mu.Lock()
+	until := t.keptUntil
+	t.room.mu.Unlock()
 	status, err := t.publish(ctx, uncertain, t.keeping())
 	if err == nil && status == lua.Done {
 		t.room.mu.Lock()
-		t.room.untilLocked(t.keptUntil.Add(minDuration)) // the message may not be heard
+		t.room.untilLocked(until.Add(minDuration)) // the message may not be heard
 		t.room.mu.Unlock()
 	}
 	return status, err

@@ -389,3 +389,25 @@ func TestUnansweredAttemptOfTheOwnerDoesNotEndTheMinimum(t *testing.T) {
 		})
 	}
 }
+
+// The last hold ends by itself while the owner enters the lock once more, and the lock is
+// still taken for the sake of one that was given back.
+func TestMinimumOutlivesTheHoldsThatEndDuringAReentry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		start := time.Now()
+		outer := must(t)(lock.Lock(t.Context(), rlock.WithLease(2*time.Second)))
+		require.NoError(t, must(t)(lock.Lock(t.Context(), rlock.WithMinHold(time.Minute))).Unlock(t.Context()))
+		time.Sleep(time.Second)
+		w.hush()
+		got := later(func() attempt { return attempted(lock.Lock(rlock.WithOwner(t.Context(), outer.Owner()))) })
+		<-outer.Done()
+		w.repair()
+		hold := must(t)(fields(await(t, got)))
+		require.NoError(t, hold.Unlock(t.Context()))
+		assert.Equal(t, start.Add(time.Minute), time.Now().Add(w.ttl("orders")))
+		_, err := lock.TryLock(t.Context(), 0)
+		require.ErrorIs(t, err, rlock.ErrNotAcquired)
+	})
+}

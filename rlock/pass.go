@@ -206,10 +206,11 @@ func (w *waiter) unclaim() {
 	r.client.leave(t) // the claim's
 }
 
-// ended ends all holds of a tenure as given back.
+// ended ends all holds of a tenure as given back, and their minimum with them.
 func (t *tenure) ended() {
 	t.room.mu.Lock()
 	ending := t.endLocked(nil, t.holds)
+	t.keptUntil = time.Time{}
 	t.room.mu.Unlock()
 	t.settle(ending)
 }

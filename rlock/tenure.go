@@ -45,8 +45,8 @@ type tenure struct {
 	low, high int
 	blurred   bool
 
-	// keptUntil is until when the lock stays taken at least; zero: only while there are
-	// holds.
+	// keptUntil is until when the lock stays taken at least, whichever hold is given back
+	// last; zero: only while there are holds.
 	keptUntil time.Time
 
 	// floor is what an unanswered script may still shorten the lease to; 0: nothing does.
@@ -285,9 +285,6 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	t.countLocked(count)
 	if t.first[0] == nil {
 		t.holds = t.first[:0]
-	}
-	if len(t.holds) == 0 {
-		t.keptUntil = time.Time{}
 	}
 	t.holds = append(t.holds, h)
 	t.lastSpent = t.room.line.attempt
