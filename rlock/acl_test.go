@@ -200,7 +200,8 @@ func TestWaitersRecoverWhenSubscribeIsAllowed(t *testing.T) {
 	lock := client.NewLock(aclPrefix + uniqueName(t))
 	occupy(t, s, lock.Name(), time.Hour)
 	wait := func(ctx context.Context) (*rlock.Hold, error) { return lock.TryLock(ctx, 2*grace) }
-	requireFault(t, result(t, inBackground(t.Context(), wait), soon).err)
+	forLong := func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) }
+	requireFault(t, result(t, inBackground(t.Context(), forLong), soon).err)
 
 	s.Do(t, "ACL", "SETUSER", "deaf", "+subscribe")
 	// Somebody always waits, so that the lock's channel is never given up.
