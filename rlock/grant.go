@@ -2,6 +2,7 @@ package rlock
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +60,8 @@ func (a *acquisition) accept(g *grant) (outcome, bool) {
 	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 || t.spent(g) {
 		return outcome{}, false
 	}
-	return t.grant(context.WithoutCancel(a.ctx), a.request, 1, since, g.lease), true
+	got := t.grant(context.WithoutCancel(a.ctx), a.request, 1, since, g.lease)
+	return got, !errors.Is(got.err, errRetired)
 }
 
 // spent reports whether the tenure got a hold after the ticket of the grant was left: it may

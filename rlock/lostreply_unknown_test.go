@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -333,4 +334,25 @@ func TestLateCopyOfAReductionShortensNoLease(t *testing.T) {
 		return pttl > 30_000
 	})
 	require.NoError(t, inner.Unlock(ctx))
+}
+
+// A renewal may find out before the release is tried again.
+func TestHoldWhoseUnansweredReleaseHasRunIsNotLost(t *testing.T) {
+	for d := 8800 * time.Millisecond; d < 10*time.Second; d += 20 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			hold := must(t)(w.lock(t, "orders", off).Lock(stranger(t)))
+			time.Sleep(d) // until about a grace period before the renewal
+			w.hush()
+			unlocking := later(func() error { return hold.Unlock(t.Context()) })
+			synctest.Wait()
+			w.disconnect()
+			require.ErrorIs(t, await(t, unlocking), rlock.ErrUnavailable)
+			w.server.Del("orders") // as the script does
+			w.repair()
+			time.Sleep(300 * time.Millisecond)
+			require.NoError(t, hold.Err(), d)
+			require.NoError(t, hold.Unlock(t.Context()), d)
+		})
+	}
 }

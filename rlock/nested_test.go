@@ -173,3 +173,33 @@ func TestHoldsExpireOneByOneAndTheLastTakesTheLockAlong(t *testing.T) {
 		must(t)(lock.TryLock(stranger(t), 0))
 	})
 }
+
+// Another name on the wire would be another owner, from which the hold keeps the lock.
+func TestHoldThatBeginsWhenTheEarlierOneExpiresIsReentered(t *testing.T) {
+	for kind, ctx := range contexts {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				owner := rlock.WithOwner(ctx(t), rlock.NewOwner())
+				first := must(t)(lock.Lock(owner, rlock.WithLease(time.Second), rlock.WithMinHold(time.Second)))
+				time.Sleep(980 * time.Millisecond)
+				w.hush()
+				locking := later(func() attempt { return attempted(lock.Lock(owner)) })
+				<-first.Done() // so that its name is not used again
+				w.repair()     // and the server has it until its lease ends
+				second := must(t)(fields(await(t, locking)))
+
+				n, err := lock.HoldCount(owner)
+				require.NoError(t, err)
+				assert.Equal(t, 1, n)
+				third := must(t)(lock.TryLock(owner, 0))
+				require.NoError(t, second.Unlock(owner))
+				require.NoError(t, third.Err())
+				require.NoError(t, lock.Unlock(owner))
+				_, err = lock.TryLock(stranger(t), 0)
+				require.NoError(t, err)
+			})
+		})
+	}
+}

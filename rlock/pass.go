@@ -78,18 +78,22 @@ func (r *room) transferFrom(t *tenure) *transfer {
 func (r *room) claimLocked(from *tenure) *waiter {
 	w := r.front()
 	if w == nil || w.tenure == from || w.claimed || w.handed != nil || w.served != nil ||
-		w.ctx.Err() != nil || len(w.tenure.holds) > 0 || w.tenure.retired.Load() {
+		w.ctx.Err() != nil || len(w.tenure.holds) > 0 {
 		return nil
 	}
 	select {
 	case w.tenure.turn <- struct{}{}:
-		w.claimed = true
-		w.tenure.fresh = false
-		r.client.retain(w.tenure)
-		return w
 	default:
 		return nil // it is trying
 	}
+	if w.tenure.retired.Load() { // perhaps by whoever had the turn until now
+		w.tenure.give()
+		return nil
+	}
+	w.claimed = true
+	w.tenure.fresh = false
+	r.client.retain(w.tenure)
+	return w
 }
 
 // run runs the script of a transfer.

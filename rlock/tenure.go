@@ -268,8 +268,8 @@ func (t *tenure) countLocked(count int) {
 }
 
 // grant makes a hold of a lease that the server gave no earlier than since, unless its
-// time is over already or the client was closed meanwhile. The caller has the tenure's
-// turn.
+// time is over already, the client was closed meanwhile, or the last of the earlier holds
+// ended and took the tenure's name along. The caller has the tenure's turn.
 func (t *tenure) grant(ctx context.Context, r request, count int, since time.Time, lease time.Duration) outcome {
 	now := time.Now()
 	h := &Hold{tenure: t, parent: ctx, lease: r.lease, least: r.minHold, from: now}
@@ -286,6 +286,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	if t.first[0] == nil {
 		t.holds = t.first[:0]
 	}
+	retired := t.retired.Load()
 	t.holds = append(t.holds, h)
 	t.lastSpent = t.room.line.attempt
 	if t.watch == nil {
@@ -297,7 +298,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 		t.room.line.behind = -1
 	}
 	switch {
-	case over: // nobody will have it, and it is given back below
+	case over, retired: // nobody will have it, and it is given back below
 	case h.provisional:
 		t.client.alarm.set(h, since.Add(min(confirmAfter, sure/3)))
 	default:
@@ -311,6 +312,8 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 		refused = fmt.Errorf("the lease of %v is shorter than the round trip to the server, which took %v", lease, now.Sub(since).Round(time.Microsecond))
 	case t.client.isClosing():
 		refused = ErrClosed
+	case retired: // by another name the owner would be kept from its own hold
+		refused = errRetired
 	default:
 		return outcome{hold: h}
 	}

@@ -49,6 +49,19 @@
 // request; but never none. None of this softens who may acquire: whoever got the lock
 // while somebody else was inside is always wrong.
 //
+// # One owner in several goroutines
+//
+// Most players are one owner in one goroutine. A crowd is one owner in two or three that
+// act with one lock at the same time: they lock, try, give up, nest, count, and each gives
+// back its own holds. To both checks they are one owner. Their holds overlap, and add up;
+// an owner is inside for as long as any of its holds shows, so that none of its goroutines
+// may be refused meanwhile. An attempt that one of them gave up may be counted by the
+// others, as one hold more and never as one less, until it is undone. Crowds have locks of
+// their own, on which those of all processes meet.
+//
+// What they do not play is Lock.Unlock, which may give back another goroutine's hold, and
+// a hold that is given back by another goroutine than took it.
+//
 // # How a long history is judged
 //
 // Each lock is judged by itself. The times of its events are narrowed to what all
@@ -62,8 +75,9 @@
 //
 // # Running it
 //
-// The tests of this package record some 100 000 operations. The environment variable
-// RLOCK_HISTORY_OPERATIONS sets another number, and RLOCK_HISTORY_SEED what is drawn at
-// random, though not how the processes are interleaved. A history with something wrong
-// in it is kept, and the test says where.
+// The tests of this package record some 100 000 operations, and besides what the crowds do
+// meanwhile, which is a third as much. The environment variable RLOCK_HISTORY_OPERATIONS
+// sets another number, and RLOCK_HISTORY_SEED what is drawn at random, though not how the
+// processes are interleaved. A history with something wrong in it is kept, and the test
+// says where.
 package history

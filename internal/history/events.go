@@ -50,6 +50,7 @@ func (s *story) event(r Record, strays []span) *event {
 	case r.Op == Count:
 		e.kind, e.excused = counted, s.excused(r, strays)
 		e.loose = s.disturbedWithin(r.Owner, r.Call-int64(echo), r.Return)
+		e.spare = s.spare(r)
 	case r.Op == Ask && r.Result == Taken:
 		e.kind, e.excused = taken, s.excused(r, strays)
 	case r.Op == Ask && r.Result == Free:
@@ -84,16 +85,38 @@ type span struct{ from, to int64 }
 func (s *story) strays() []span {
 	var all []span
 	for _, r := range s.records {
-		gaveUp := r.Bounded && r.Result == Refused || !r.Result.known()
-		if r.Op == Acquire && (gaveUp || r.Return-r.Call >= int64(stray)) {
-			all = append(all, span{r.Call, r.Return + int64(stray)})
+		if r.gaveUp() || r.Op == Acquire && r.Return-r.Call >= int64(stray) {
+			all = append(all, r.astray())
 		}
 	}
 	return all
 }
 
+// gaveUp reports whether the record is that of an attempt of which only the library knows
+// how it went.
+func (r Record) gaveUp() bool {
+	return r.Op == Acquire && (r.Bounded && r.Result == Refused || !r.Result.known())
+}
+
+// astray returns when the attempt may have had the lock, should it not have been refused.
+func (r Record) astray() span { return span{r.Call, r.Return + int64(stray)} }
+
+// meets reports whether the record was under way at some time of the span.
+func (at span) meets(r Record) bool { return at.from <= r.Return && r.Call <= at.to }
+
+// spare returns how many holds of the record's owner there may be that no record tells of:
+// those of its attempts that gave up, in other goroutines.
+func (s *story) spare(r Record) (n int) {
+	for _, at := range s.astray[r.Owner] {
+		if at.meets(r) {
+			n++
+		}
+	}
+	return n
+}
+
 // excused reports whether the lock may have been in hands that no record tells of.
 func (s *story) excused(r Record, strays []span) bool {
 	return s.disturbedWithin("", r.Call-int64(aftermath), r.Return) ||
-		slices.ContainsFunc(strays, func(at span) bool { return at.from <= r.Return && r.Call <= at.to })
+		slices.ContainsFunc(strays, func(at span) bool { return at.meets(r) })
 }

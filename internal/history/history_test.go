@@ -3,6 +3,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -68,8 +69,10 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 					t.Run(weather.name, func(t *testing.T) {
 						least := total * weather.part / 100 / len(crews)
 						records := gate(least, crew.public, weather.faults).run(t)
-						report(t, records)
-						require.GreaterOrEqual(t, len(records), least)
+						ofCrowds := crowded(records)
+						report(t, records, ofCrowds)
+						require.GreaterOrEqual(t, len(records)-len(ofCrowds), least)
+						require.Greater(t, overtakings(ofCrowds), len(ofCrowds)/10, "owners were in two goroutines at once")
 						judge(t, records)
 						if weather.faults == nil {
 							assertUndisturbed(t, records)
@@ -107,6 +110,7 @@ func gate(least int, public []bool, faults func(testing.TB, *faults, []member, u
 		public:     public,
 		names:      names(16, "lock"),
 		patient:    names(8, "patient"),
+		crowds:     Crowds{Owners: 2, Names: names(2, "crowd"), Patient: names(2, "patient crowd")},
 		long:       "long",
 		linger:     4 * time.Second, // more than the first lease of a granted lock
 		faults:     faults,
@@ -124,7 +128,9 @@ func names(n int, prefix string) (all []string) {
 // judge requires that nothing is wrong with a history, and keeps it if something is.
 func judge(t *testing.T, records []Record) {
 	t.Helper()
+	began := time.Now()
 	overlaps, err := Overlaps(records), Check(records)
+	t.Logf("judged in %v", time.Since(began).Round(time.Millisecond))
 	if len(overlaps) == 0 && err == nil {
 		return
 	}
@@ -159,8 +165,26 @@ func assertUndisturbed(t *testing.T, records []Record) {
 	}
 }
 
+// crowded returns what was recorded of crowds.
+func crowded(records []Record) []Record {
+	return slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return !strings.Contains(r.Name, "crowd") })
+}
+
+// overtakings returns the number of calls that began while another one of the same
+// owner was under way, which of one goroutine there are none.
+func overtakings(records []Record) (n int) {
+	latest := map[string]int64{}
+	for _, r := range slices.SortedFunc(slices.Values(records), func(a, b Record) int { return cmp.Compare(a.Call, b.Call) }) {
+		if r.Call < latest[r.Owner] {
+			n++
+		}
+		latest[r.Owner] = max(latest[r.Owner], r.Return)
+	}
+	return n
+}
+
 // report logs what there is in a history.
-func report(t *testing.T, records []Record) {
+func report(t *testing.T, records, ofCrowds []Record) {
 	t.Helper()
 	counts := map[string]int{}
 	for _, r := range records {
@@ -174,5 +198,6 @@ func report(t *testing.T, records []Record) {
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		lines = append(lines, fmt.Sprintf("%7d %s", counts[what], what))
 	}
-	t.Logf("%d records\n%s", len(records), strings.Join(lines, "\n"))
+	t.Logf("%d records, %d of them of crowds, and %d of these during others of the same owner\n%s",
+		len(records), len(ofCrowds), overtakings(ofCrowds), strings.Join(lines, "\n"))
 }

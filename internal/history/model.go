@@ -18,6 +18,8 @@ type event struct {
 	holds     int
 	// loose says that the number of holds may be another one than that of the model.
 	loose bool
+	// spare is how many more there may be than the model knows of.
+	spare int
 	// excused says that the lock may have been in hands that no record tells of.
 	excused bool
 	// spanned says that the owner was inside from call to ret.
@@ -86,7 +88,7 @@ func (s state) counts(e *event) bool {
 	case e.loose:
 		return e.holds > 0
 	default:
-		return e.holds == len(s.holds)
+		return len(s.holds) <= e.holds && e.holds <= len(s.holds)+e.spare
 	}
 }
 

@@ -37,13 +37,15 @@ func drawRecords(t *rapid.T) (records []Record) {
 		next = max(1, next+rapid.Int64Range(-6, 12).Draw(t, "pace"))
 		r.Call = next
 		r.Return = later(r.Call)
-		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		switch rapid.IntRange(0, 7).Draw(t, "kind") {
 		case 0:
 			r.Op, r.Result = Acquire, Refused
 		case 1:
 			r.Op, r.Result, r.Holds = Count, Counted, rapid.IntRange(0, 2).Draw(t, "holds")
 		case 2:
 			r.Op, r.Result = Ask, rapid.SampledFrom([]Result{Taken, Free}).Draw(t, "answer")
+		case 3:
+			r.Op, r.Result, r.Bounded = Acquire, Cancelled, true
 		default:
 			r.Op, r.Result, r.Hold = Acquire, Locked, id+1
 			end := Record{Name: r.Name, Owner: r.Owner, Op: Release, Hold: r.Hold}

@@ -30,10 +30,36 @@ func sound() []Record {
 	}
 }
 
+// crowd returns a history that is as it should be, in which a is in two goroutines at
+// once. Its holds are 4 and 5, which are inside together from 325 to 345, and 6, which
+// began while 5 was given back; that of b, which waits all the time, is 7.
+func crowd() []Record {
+	return []Record{
+		{Owner: "2/b", Op: Acquire, Call: 300, Return: 395, Result: Locked, Hold: 7},
+		{Owner: "1/a", Op: Acquire, Call: 310, Return: 320, Result: Locked, Hold: 4},
+		{Owner: "1/a", Op: Acquire, Call: 312, Return: 325, Result: Locked, Hold: 5},
+		{Owner: "1/a", Op: Count, Call: 315, Return: 322, Result: Counted, Holds: 2},
+		{Owner: "1/a", Op: Count, Call: 316, Return: 323, Result: Counted, Holds: 1}, // it was overtaken
+		{Owner: "1/a", Op: Count, Call: 330, Return: 332, Result: Counted, Holds: 2},
+		{Owner: "1/a", Op: Release, Call: 345, Return: 360, Result: Released, Hold: 4, Seen: 345},
+		{Owner: "1/a", Op: Count, Call: 347, Return: 349, Result: Counted, Holds: 1},
+		{Owner: "1/a", Op: Release, Call: 350, Return: 370, Result: Released, Hold: 5, Seen: 350},
+		{Owner: "1/a", Op: Acquire, Call: 352, Return: 365, Result: Locked, Hold: 6},
+		{Owner: "1/a", Op: Count, Call: 372, Return: 374, Result: Counted, Holds: 1},
+		{Owner: "1/a", Op: Release, Call: 380, Return: 390, Result: Released, Hold: 6, Seen: 380},
+		{Owner: "2/b", Op: Release, Call: 400, Return: 410, Result: Released, Hold: 7, Seen: 400},
+	}
+}
+
 func TestSoundHistoryIsAccepted(t *testing.T) {
 	t.Parallel()
-	assert.Empty(t, Overlaps(sound()))
-	assert.NoError(t, Check(sound()))
+	for name, history := range map[string][]Record{"Alone": sound(), "Crowd": crowd()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Empty(t, Overlaps(history))
+			assert.NoError(t, Check(history))
+		})
+	}
 }
 
 func TestChecksFindWhatIsPlanted(t *testing.T) {
@@ -81,6 +107,66 @@ func TestChecksFindWhatIsPlanted(t *testing.T) {
 			records := slices.Concat(sound(), c.plant)
 			assert.Equal(t, c.overlaps, len(Overlaps(records)) > 0, Overlaps(records))
 			assert.ErrorContains(t, Check(records), "no order explains its records")
+		})
+	}
+}
+
+// Two goroutines of one owner are where nobody looked before.
+func TestChecksFindWhatIsPlantedInACrowd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		plant    []Record
+		overlaps bool // which the direct check finds, too
+	}{
+		{"GrantUsedTwice", []Record{ // by hold 6, and when it was passed on again
+			{Owner: "1/a", Op: Acquire, Call: 375, Return: 398, Result: Locked, Hold: 9},
+			{Owner: "1/a", Op: Release, Call: 402, Return: 404, Result: Lost, Hold: 9, Seen: 402},
+		}, true},
+		{"FirstUnlockFreesTheLockOfBoth", []Record{
+			{Owner: "2/b", Op: Acquire, Call: 346, Return: 347, Result: Locked, Hold: 9},
+			{Owner: "2/b", Op: Release, Call: 349, Return: 350, Result: Released, Hold: 9, Seen: 348},
+		}, true},
+		{"FreeWhileOneOfTwoHolds", []Record{{Owner: "2/b", Op: Ask, Call: 346, Return: 348, Result: Free}}, false},
+		{"TwoAtOnceAreCountedAsOne", []Record{{Owner: "1/a", Op: Count, Call: 335, Return: 340, Result: Counted, Holds: 1}}, false},
+		{"TwoAtOnceAreCountedAsThree", []Record{{Owner: "1/a", Op: Count, Call: 335, Return: 340, Result: Counted, Holds: 3}}, false},
+		{"HoldOfTheOtherGoroutineIsNotCounted", []Record{{Owner: "1/a", Op: Count, Call: 372, Return: 373, Result: Counted}}, false},
+		{"RefusedByTheOtherGoroutine", []Record{{Owner: "1/a", Op: Acquire, Call: 335, Return: 340, Result: Refused}}, false},
+		{"RefusedByHoldsThatFollowOnEachOther", []Record{{Owner: "1/a", Op: Acquire, Call: 321, Return: 348, Result: Refused, Bounded: true}}, false},
+		{"AbandonedAttemptIsCountedTwice", []Record{
+			{Owner: "1/a", Op: Acquire, Call: 333, Return: 334, Result: Cancelled, Bounded: true},
+			{Owner: "1/a", Op: Count, Call: 335, Return: 340, Result: Counted, Holds: 4},
+		}, false},
+		{"AbandonedAttemptTakesAHoldAway", []Record{
+			{Owner: "1/a", Op: Acquire, Call: 333, Return: 334, Result: Cancelled, Bounded: true},
+			{Owner: "1/a", Op: Count, Call: 335, Return: 340, Result: Counted, Holds: 1},
+		}, false},
+		{"AbandonedAttemptOfAnotherOwnerIsCounted", []Record{
+			{Owner: "1/c", Op: Acquire, Call: 333, Return: 334, Result: Cancelled, Bounded: true},
+			{Owner: "1/a", Op: Count, Call: 335, Return: 340, Result: Counted, Holds: 3},
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			records := slices.Concat(crowd(), c.plant)
+			assert.Equal(t, c.overlaps, len(Overlaps(records)) > 0, Overlaps(records))
+			assert.ErrorContains(t, Check(records), "no order explains its records")
+		})
+	}
+}
+
+// Until it is undone, an attempt that one goroutine has given up is seen by the others.
+func TestAbandonedAttemptExplainsOneMoreHold(t *testing.T) {
+	t.Parallel()
+	for name, attempt := range map[string]Record{
+		"Cancelled": {Owner: "1/a", Op: Acquire, Call: 333, Return: 334, Result: Cancelled, Bounded: true},
+		"Fault":     {Owner: "1/a", Op: Acquire, Call: 333, Return: 334, Result: Fault},
+		"UnderWay":  {Owner: "1/a", Op: Acquire, Call: 333, Return: 342, Result: Cancelled, Bounded: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			count := Record{Owner: "1/a", Op: Count, Call: 335, Return: 340, Result: Counted, Holds: 3}
+			assert.NoError(t, Check(append(crowd(), attempt, count)))
 		})
 	}
 }

@@ -26,7 +26,7 @@ var Role = worker.Role{Duty: "record", Play: play}
 type Task struct {
 	Process    int    // its number, from 1
 	File       string // for the records
-	Operations int    // how many to record at least
+	Operations int    // how many to record at least, beside those of crowds
 	Owners     int    // how many goroutines lock, each as an owner of its own
 	Seed       uint64
 
@@ -35,12 +35,20 @@ type Task struct {
 	// Patient are locks on which nobody gives up a wait, so that there is never an
 	// attempt of which only the library knows.
 	Patient []string
+	Crowds  Crowds
 	// Long is a lock that one more owner holds for Linger, or down to half of it, each
 	// time; there is none if it is empty.
 	Long   string
 	Linger time.Duration
 	// Careless makes the players believe that their holds last for ever.
 	Careless bool
+}
+
+// Crowds are owners each of which locks in several goroutines at once. What they do comes
+// on top of the task's Operations, and into a file of its own.
+type Crowds struct {
+	Owners         int
+	Names, Patient []string // of their locks, which nobody else uses
 }
 
 func play(job worker.Job, client *rlock.Client, in *bufio.Reader, say func(string, ...any)) (err error) {
@@ -52,10 +60,15 @@ func play(job worker.Job, client *rlock.Client, in *bufio.Reader, say func(strin
 	if err != nil {
 		return err
 	}
+	crowds, err := newScribe(task.File + ".crowds")
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
 	s.holds.Store(int64(task.Process) << 32)
+	crowds.holds.Store(int64(task.Process)<<32 | 1<<31)
 	say("ready")
 	if _, err := in.ReadString('\n'); err != nil {
-		return errors.Join(err, s.close())
+		return errors.Join(err, s.close(), crowds.close())
 	}
 
 	over := make(chan struct{})
@@ -84,6 +97,15 @@ func play(job worker.Job, client *rlock.Client, in *bufio.Reader, say func(strin
 			}
 		})
 	}
+	for i := range task.Crowds.Owners {
+		playing.Go(func() {
+			p := newPlayer(task, crowds, client, task.Owners+1+i)
+			p.ctx = rlock.WithOwner(p.ctx, rlock.NewOwner())
+			for !enough() {
+				p.together(task.Crowds)
+			}
+		})
+	}
 	if task.Long != "" {
 		playing.Go(func() {
 			p := newPlayer(task, s, client, task.Owners)
@@ -95,7 +117,7 @@ func play(job worker.Job, client *rlock.Client, in *bufio.Reader, say func(strin
 	playing.Wait()
 	close(over)
 	telling.Wait()
-	if err := s.close(); err != nil {
+	if err := errors.Join(s.close(), crowds.close()); err != nil {
 		return err
 	}
 	say("done")
@@ -116,16 +138,21 @@ func newPlayer(task Task, s *scribe, client *rlock.Client, i int) *player {
 
 // turn does one thing with one lock. The first ones of each kind are wanted most.
 func (p *player) turn(task Task) {
-	names, patient := task.Names, p.rng.IntN(3) == 0 || len(task.Names) == 0
-	if patient && len(task.Patient) > 0 {
-		names = task.Patient
-	}
-	lock := p.client.NewLock(names[p.rng.IntN(1+p.rng.IntN(len(names)))])
+	lock, patient := p.choose(task.Names, task.Patient)
 	if !patient && p.rng.IntN(4) == 0 {
 		p.hurry(lock)
 		return
 	}
 	p.plainly(lock)
+}
+
+// choose returns a lock, and whether nobody may give up a wait for it.
+func (p *player) choose(names, patient []string) (lock *rlock.Lock, isPatient bool) {
+	isPatient = p.rng.IntN(3) == 0 || len(names) == 0
+	if isPatient && len(patient) > 0 {
+		names = patient
+	}
+	return p.client.NewLock(names[p.rng.IntN(1+p.rng.IntN(len(names)))]), isPatient
 }
 
 // plainly does something that gives up no wait.

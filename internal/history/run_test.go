@@ -26,6 +26,7 @@ type trial struct {
 	public     []bool          // which of them do not hand over, likewise
 	names      []string
 	patient    []string
+	crowds     Crowds
 	long       string
 	linger     time.Duration
 	careless   bool
@@ -76,6 +77,7 @@ func (tr trial) run(t *testing.T) []Record {
 			File:       filepath.Join(dir, fmt.Sprint("process", number)),
 			Operations: tr.operations,
 			Owners:     tr.owners,
+			Crowds:     tr.crowds,
 			Seed:       seed,
 			Names:      tr.names,
 			Patient:    tr.patient,

@@ -16,6 +16,8 @@ type story struct {
 	records []Record
 	holds   []*hold
 	byID    map[int64]*hold
+	reigns  map[string][]span // when each owner was inside, in order and without a gap
+	astray  map[string][]span // when attempts of each owner that gave up may have had it
 	// disturbed are the disturbances of all locks.
 	disturbed []Record
 }
@@ -34,9 +36,6 @@ type hold struct {
 
 // inside reports whether the holder was inside at all.
 func (h *hold) inside() bool { return h.seen >= h.ret }
-
-// spans reports whether the holder was inside all the time from call to ret.
-func (h *hold) spans(call, ret int64) bool { return h.ret <= call && ret <= h.seen }
 
 // tell sorts records by lock.
 func tell(records []Record) []*story {
@@ -87,11 +86,33 @@ func (s *story) digest() {
 		}
 		h.unknown = h.unknown || !r.Result.known()
 	}
+	s.reigns, s.astray = reigns(s.holds), map[string][]span{}
+	for _, r := range s.records {
+		if r.gaveUp() {
+			s.astray[r.Owner] = append(s.astray[r.Owner], r.astray())
+		}
+	}
+}
+
+// reigns returns when each owner was inside, with whichever of its holds.
+func reigns(holds []*hold) map[string][]span {
+	inside := slices.DeleteFunc(slices.Clone(holds), func(h *hold) bool { return !h.inside() })
+	slices.SortFunc(inside, func(a, b *hold) int { return cmp.Compare(a.ret, b.ret) })
+	all := map[string][]span{}
+	for _, h := range inside {
+		of := all[h.owner]
+		if last := len(of) - 1; last >= 0 && h.ret <= of[last].to {
+			of[last].to = max(of[last].to, h.seen)
+			continue
+		}
+		all[h.owner] = append(of, span{h.ret, h.seen})
+	}
+	return all
 }
 
 // spanned reports whether the owner was inside all the time from call to ret.
 func (s *story) spanned(r Record) bool {
-	return slices.ContainsFunc(s.holds, func(h *hold) bool { return h.owner == r.Owner && h.spans(r.Call, r.Return) })
+	return slices.ContainsFunc(s.reigns[r.Owner], func(at span) bool { return at.from <= r.Call && r.Return <= at.to })
 }
 
 // disturbedWithin reports whether a disturbance of the owner's process, or of any if
