@@ -92,10 +92,7 @@ func (a *acquisition) waitIn(room *room, w *waiter, answered bool) (*Hold, error
 			if last {
 				w.hurry()
 			}
-			owed := w.owes(false)
-			if got = a.try(w); got.err != nil && owed {
-				w.owes(true) // it still does not know
-			}
+			got = a.try(w)
 		}
 		switch {
 		case got.hold != nil:
@@ -135,9 +132,6 @@ func (a *acquisition) served(w *waiter) (outcome, bool) {
 	w.served = nil
 	r.mu.Unlock()
 	switch {
-	case g != nil && a.tenure.retired.Load(): // this name is not used any more
-		r.client.forward(r, g.owner)
-		return outcome{}, false
 	case g != nil && g.lease < a.request.minHold: // it must not end if this process dies now
 		w.owes(true)
 		return outcome{}, false
@@ -155,7 +149,11 @@ func (a *acquisition) served(w *waiter) (outcome, bool) {
 // try runs one attempt, for a waiter or nil.
 func (a *acquisition) try(w *waiter) outcome {
 	for {
+		owed := w.owes(false)
 		got := a.tenure.attempt(patience{ctx: a.ctx, limit: a.limit}, a.request, w)
+		if got.err != nil && owed {
+			w.owes(true) // it still does not know
+		}
 		if !errors.Is(got.err, errRetired) {
 			return got
 		}

@@ -41,7 +41,8 @@ type Client struct {
 	running  int        // tasks: scripts that run apart from their callers
 	tenures  map[tenureKey]*tenure
 	rooms    map[string]*room
-	epoch    int64 // of new tenures
+	epoch    int64  // of new tenures
+	attempts uint64 // to leave a ticket, at most, in a room that is there no more
 	closeErr error
 
 	presence presence
@@ -151,17 +152,23 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 	key := tenureKey{l.names.lock, owner}
 	t := c.tenures[key]
 	if t == nil || t.retired.Load() {
-		r := c.rooms[l.names.lock]
-		if r == nil {
-			r = &room{client: c, names: &l.names}
-			c.rooms[l.names.lock] = r
-		}
-		t = c.openLocked(r, owner, fieldOf(c.id, owner, c.epoch))
+		t = c.openLocked(c.roomLocked(&l.names), owner, fieldOf(c.id, owner, c.epoch))
 		t.fresh = !c.losses.has(lossKey(key)) // a lost hold may still be there
 		c.tenures[key] = t
 	}
 	t.users.Add(1)
 	return t
+}
+
+// roomLocked returns the room of a lock. A new one begins no attempt that one before it
+// has made, whose grant may still come.
+func (c *Client) roomLocked(names *names) *room {
+	r := c.rooms[names.lock]
+	if r == nil {
+		r = &room{client: c, names: names, line: line{attempt: c.attempts}}
+		c.rooms[names.lock] = r
+	}
+	return r
 }
 
 // openLocked returns a new tenure.
@@ -179,10 +186,7 @@ func (c *Client) adopt(r *room, field string) *tenure {
 	key := tenureKey{r.names.lock, owner}
 	t := c.tenures[key]
 	if t == nil || t.field != field {
-		if c.rooms[r.names.lock] == nil {
-			c.rooms[r.names.lock] = r
-		}
-		t = c.openLocked(c.rooms[r.names.lock], owner, field)
+		t = c.openLocked(c.roomLocked(r.names), owner, field)
 		if c.tenures[key] == nil && field == fieldOf(c.id, owner, c.epoch) { // the owner may come back
 			c.tenures[key] = t
 		}
@@ -274,8 +278,9 @@ func (c *Client) vacate(r *room) {
 
 func (c *Client) vacateLocked(r *room) {
 	r.users--
-	if r.users == 0 {
+	if r.users == 0 { // and nobody leaves tickets
 		delete(c.rooms, r.names.lock)
+		c.attempts = max(c.attempts, r.line.attempt)
 	}
 }
 

@@ -48,16 +48,13 @@ func parseGrant(payload string) (*grant, bool) {
 
 // accept makes a hold of a grant, or reports false if it cannot be trusted.
 func (a *acquisition) accept(g *grant) (outcome, bool) {
-	t, c := a.tenure, a.lock.client
+	t := a.tenure
 	t.take()
 	defer t.give()
-	if t.retired.Load() { // since it was heard: a script may still take the lock from this name
-		c.forward(t.room, g.owner)
-		return outcome{}, false
-	}
 	now := time.Now()
-	since := c.earliest(g.at, now)
-	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 || t.spent(g) {
+	since := a.lock.client.earliest(g.at, now)
+	if since.IsZero() || watchdog.Since(since, g.lease).Over(now) || t.standing() > 0 || t.spent(g) ||
+		t.retired.Load() { // since it was heard: a script may still take the lock from this name
 		return outcome{}, false
 	}
 	got := t.grant(context.WithoutCancel(a.ctx), a.request, 1, since, g.lease)

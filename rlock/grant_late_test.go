@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -45,12 +46,15 @@ func (d *delay) wait() {
 	}
 }
 
-// A delayedConn is a connection that is delayed once it subscribes.
+// A delayedConn is a connection that is delayed once it subscribes. Whoever writes to it
+// is not held up by that.
 type delayedConn struct {
 	net.Conn
 
 	delay  *delay
 	pubsub atomic.Bool
+	chunks chan []byte // that were read and not delivered yet
+	rest   []byte      // of a chunk
 }
 
 func (c *delayedConn) Write(b []byte) (int, error) {
@@ -60,12 +64,32 @@ func (c *delayedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func (c *delayedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if c.pubsub.Load() {
-		c.delay.wait()
+// fill reads until the connection ends.
+func (c *delayedConn) fill() {
+	defer close(c.chunks)
+	for {
+		b := make([]byte, 4096)
+		n, err := c.Conn.Read(b)
+		if err != nil {
+			return
+		}
+		c.chunks <- b[:n]
 	}
-	return n, err
+}
+
+func (c *delayedConn) Read(b []byte) (int, error) {
+	if len(c.rest) == 0 {
+		c.rest = <-c.chunks
+		if c.pubsub.Load() {
+			c.delay.wait()
+		}
+	}
+	if len(c.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
 }
 
 // delayed returns a client whose messages the delay holds back.
@@ -78,7 +102,9 @@ func (w *world) delayed(t *testing.T, d *delay) *rlock.Client {
 			if err != nil {
 				return nil, err
 			}
-			return &delayedConn{Conn: conn, delay: d}, nil
+			delayed := &delayedConn{Conn: conn, delay: d, chunks: make(chan []byte, 100)}
+			go delayed.fill()
+			return delayed, nil
 		}
 	}), on)
 }
@@ -176,5 +202,37 @@ func TestGrantIsNotAcceptedForANameThatWasRetiredMeanwhile(t *testing.T) {
 			require.Empty(t, next, "two owners trust the lock")
 			require.NoError(t, got.hold.Unlock(t.Context()))
 		}
+	})
+}
+
+// The owner waits again after nobody of its client did for a while. The message of a grant
+// to its first call comes only now, because the connection was stuck.
+func TestGrantIsNotTakenForThatOfALaterRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var late delay
+		client := w.delayed(t, &late)
+		here, there := client.NewLock("orders"), w.lock(t, "orders", on)
+		owner := stranger(t)
+		first := must(t)(there.Lock(stranger(t)))
+		waiting := later(func() attempt { return attempted(here.TryLock(owner, 100*time.Millisecond)) })
+		synctest.Wait()
+		late.begin()
+		require.NoError(t, first.Unlock(t.Context()))
+		mine := must(t)(fields(<-waiting)) // it found that it is the owner
+		require.NoError(t, mine.Unlock(t.Context()))
+		theirs := must(t)(there.Lock(stranger(t)))
+
+		must(t)(w.lock(t, "others", on).Lock(stranger(t)))
+		other := later(func() attempt { return attempted(client.NewLock("others").TryLock(stranger(t), 5*time.Second)) })
+		time.Sleep(1200 * time.Millisecond) // the channels of orders are left
+		waiting = later(func() attempt { return attempted(here.Lock(owner)) })
+		synctest.Wait()
+		late.end()
+		synctest.Wait()
+		require.Empty(t, waiting, "two owners trust the lock")
+		require.NoError(t, theirs.Unlock(t.Context()))
+		require.NoError(t, must(t)(fields(<-waiting)).Unlock(t.Context()))
+		require.Error(t, (<-other).err)
 	})
 }

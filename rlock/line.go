@@ -113,7 +113,7 @@ func (r *room) told(payload string) {
 	r.line.run, r.line.local, r.line.behind = g.run, 0, g.behind
 	for e := r.queue.Front(); e != nil; e = e.Next() {
 		w, _ := e.Value.(*waiter)
-		if w.tenure.field != g.owner || w.tenure.retired.Load() {
+		if w.tenure.field != g.owner {
 			continue
 		}
 		if w.attempt == g.attempt {

@@ -83,6 +83,9 @@ func (w *waiter) hurry() {
 
 // owes notes whether the lock may be the owner's, and reports whether it might be before.
 func (w *waiter) owes(owed bool) (before bool) {
+	if w == nil {
+		return false
+	}
 	w.room.mu.Lock()
 	defer w.room.mu.Unlock()
 	before, w.owed = w.owed, owed
@@ -129,13 +132,19 @@ func (w *waiter) wake() {
 	}
 }
 
-// move makes the waiter wait on behalf of another tenure of the same owner.
+// move makes the waiter wait on behalf of another tenure of the same owner. What the server
+// gave to the earlier one is of no use to it under another name, and is passed on.
 func (w *waiter) move(t *tenure) {
-	w.room.mu.Lock()
-	defer w.room.mu.Unlock()
-	w.tenure.waiting--
-	w.tenure = t
-	w.tenure.waiting++
+	r := w.room
+	r.mu.Lock()
+	earlier, granted := w.tenure, w.served != nil || w.owed
+	earlier.waiting--
+	w.tenure, w.served, w.owed = t, nil, false
+	t.waiting++
+	r.mu.Unlock()
+	if granted {
+		r.client.forward(r, earlier.field)
+	}
 }
 
 // await blocks until the waiter shall try or has been served, and returns nil; or

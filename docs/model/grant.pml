@@ -284,13 +284,19 @@ inline enqueue() {
 	ticket_name = name; ticket_attempt = attempt; place = attempt
 }
 
-/* The waiter may have the lock. It finds out by trying, but not under another name. */
-inline in_doubt() {
+/* The waiter goes on under another name, if its own is retired. What the old one may have
+ * been given is of no use to it. */
+inline rename() {
 	if
+	:: retired ->
 #ifndef NO_FORWARD_RETIRED
-	:: retired -> forwarding = forwarding | (1 << name)
+		if
+		:: doubt -> forwarding = forwarding | (1 << name)
+		:: else
+		fi;
 #endif
-	:: else -> doubt = 1
+		name++; retired = 0
+	:: else
 	fi
 }
 
@@ -305,7 +311,7 @@ inline told() {
 		served.name = mail[0].name; served.attempt = mail[0].attempt;
 		served.age = mail[0].age; served.clock = mail[0].clock
 	:: waiting && mail[0].name == name && !ANSWERS(mail[0].attempt)
-		-> in_doubt()
+		-> doubt = 1
 #ifdef NO_FORWARD_HELD
 	:: !(waiting && mail[0].name == name) && holding != 0 && mail[0].name == name
 #endif
@@ -345,7 +351,7 @@ inline accept() {
 		printf("process: accepts the grant, trust %d\n", trust)
 	:: else ->
 		printf("process: refuses the grant\n");
-		in_doubt()
+		doubt = 1
 	fi;
 	i = 0;
 	clear_grant(served)
@@ -432,17 +438,9 @@ active proctype world()
 	byte s;
 end:	do
 	/* The process. */
-	:: d_step { !waiting && holding == 0 && op == NONE && !(retired && name == NAMES) ->
-		waiting = 1;
-		if
-		:: retired -> name++; retired = 0
-		:: else
-		fi }
+	:: d_step { !waiting && holding == 0 && op == NONE && !(retired && name == NAMES) -> waiting = 1; rename() }
 	:: d_step { waiting && op == NONE && served.name == 0 && attempt < ATTEMPTS && !(retired && name == NAMES) ->
-		if
-		:: retired -> name++; retired = 0
-		:: else
-		fi;
+		rename();
 		enqueue() }
 	:: d_step { waiting && quitting_name == 0 -> leave(); check() }
 	:: d_step { served.name != 0 && op == NONE -> accept(); check() }
