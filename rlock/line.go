@@ -53,20 +53,31 @@ func (c *Client) stopHandingOver(err error) {
 	}
 }
 
-// ticketFor returns a ticket for w and its first hold if it is of use to leave one: w is
-// in front, the answer would be heard, and nobody in this process has the lock, who
-// would hand it over.
+// ticketFor returns a ticket for w and its first hold if it is of use to leave one.
 func (r *room) ticketFor(w *waiter, count int) (ticket, earlier string, ok bool) {
 	if w == nil || count > 1 {
 		return "", "", false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.line.open || !r.client.handsOver() || !r.activeLocked() || len(r.holders) > 0 || r.front() != w || w.hurried {
+	if !r.queuesLocked(w) {
 		return "", "", false
 	}
 	ticket, earlier = r.ticketLocked(w)
 	return ticket, earlier, true
+}
+
+// queuesLocked reports whether it is of use that w leaves a ticket: it is in front, the
+// answer would be heard, and nobody in this process has the lock, who would hand it over.
+func (r *room) queuesLocked(w *waiter) bool {
+	return r.line.open && r.client.handsOver() && r.activeLocked() && len(r.holders) == 0 && r.front() == w && !w.hurried
+}
+
+// placelessLocked reports whether w has no place in the queue and none of what is to come
+// makes it try for one: it tried while somebody in this process had the lock, who has given
+// it to others since.
+func (r *room) placelessLocked(w *waiter) bool {
+	return r.line.ticket == "" && r.queuesLocked(w) && r.own == 0 && r.fault == nil
 }
 
 // ticketLocked returns a new ticket for a waiter, which takes the place of the one

@@ -149,9 +149,6 @@ func (x *transfer) note() {
 		line.queued(thought, x.Ticket)
 		r.untilLocked(time.Now().Add(x.got.First + 2*heirDelay))
 		r.mindLocked(x.got.First)
-		if line.ticket == "" { // whoever is in front was trying, and found no place to keep
-			r.dueLocked()
-		}
 	case x.done:
 		line.run++
 		if x.Run >= x.Most { // it was left to those who do not know about tickets

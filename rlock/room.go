@@ -211,9 +211,13 @@ func (r *room) owedLocked(t *tenure) {
 	r.againLocked(t)
 }
 
-// vacatedLocked notes that a tenure has no holds any more.
+// vacatedLocked notes that a tenure has no holds any more. Whoever is in front may be without
+// a place in the queue of processes.
 func (r *room) vacatedLocked(t *tenure) {
 	r.holders = slices.DeleteFunc(r.holders, func(h *tenure) bool { return h == t })
+	if len(r.holders) == 0 {
+		r.nudgeLocked()
+	}
 }
 
 // expectRelease notes that this process is about to publish a release.

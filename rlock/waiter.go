@@ -59,8 +59,7 @@ func (w *waiter) knows(before glance, got outcome) {
 	defer r.mu.Unlock()
 	r.takenLocked(got)
 	if r.front() == w { // else whoever is in front heard it
-		alone := r.line.open && len(r.holders) == 0 // and wants a ticket
-		r.due = r.activeLocked() && (alone || before != glance{active: true, heard: r.heard})
+		r.due = r.activeLocked() && before != glance{active: true, heard: r.heard}
 	}
 }
 
@@ -195,9 +194,10 @@ func (w *waiter) look(now time.Time) (proceed bool, next time.Time, err error) {
 		return true, next, nil
 	}
 	if r.front() == w && !w.claimed {
-		if r.due && r.after.After(now) {
+		due := r.due || r.placelessLocked(w)
+		if due && r.after.After(now) {
 			next = r.after
-		} else if r.due || !r.until.IsZero() && !now.Before(r.until) {
+		} else if due || !r.until.IsZero() && !now.Before(r.until) {
 			r.due = false
 			r.until = time.Time{}
 			return true, next, nil
