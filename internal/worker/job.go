@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -166,10 +164,7 @@ func (w *worker) say(format string, args ...any) {
 // kind returns in few words what an operation of the library came to: a documented
 // kind of result, or the whole text of an error that is of none.
 func kind(err error) string {
-	var (
-		lost    *rlock.LostError
-		network *net.OpError
-	)
+	var lost *rlock.LostError
 	switch {
 	case err == nil:
 		return "nil"
@@ -179,7 +174,7 @@ func kind(err error) string {
 		return "not acquired"
 	case errors.Is(err, rlock.ErrClosed):
 		return "client closed"
-	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, rlock.ErrUnavailable):
 		return fault
 	}
 	return "error: " + err.Error()
