@@ -42,7 +42,8 @@ type Hold struct {
 	index int
 
 	pursued atomic.Bool // a release that failed is tried again
-	// uncertain: a script that releases stayed unanswered. Protected by the turn.
+	// uncertain: a script that releases stayed unanswered. Protected by the turn, and by the
+	// pause of renewals, which look at it, while a script releases.
 	uncertain bool
 }
 
