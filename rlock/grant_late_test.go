@@ -95,18 +95,21 @@ func (c *delayedConn) Read(b []byte) (int, error) {
 // delayed returns a client whose messages the delay holds back.
 func (w *world) delayed(t *testing.T, d *delay) *rlock.Client {
 	t.Helper()
-	return w.clientOver(t, w.connect(w.dialler, func(o *rueidis.ClientOption) {
-		dial := o.DialCtxFn
-		o.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, c *tls.Config) (net.Conn, error) {
-			conn, err := dial(ctx, addr, dialer, c)
-			if err != nil {
-				return nil, err
-			}
-			delayed := &delayedConn{Conn: conn, delay: d, chunks: make(chan []byte, 100)}
-			go delayed.fill()
-			return delayed, nil
+	return w.clientOver(t, w.connect(w.dialler, d.use), on)
+}
+
+// use makes the delay hold back the messages of a Redis client.
+func (d *delay) use(o *rueidis.ClientOption) {
+	dial := o.DialCtxFn
+	o.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, c *tls.Config) (net.Conn, error) {
+		conn, err := dial(ctx, addr, dialer, c)
+		if err != nil {
+			return nil, err
 		}
-	}), on)
+		delayed := &delayedConn{Conn: conn, delay: d, chunks: make(chan []byte, 100)}
+		go delayed.fill()
+		return delayed, nil
+	}
 }
 
 // One owner waits in one goroutine, and finds in another that it was granted the lock,

@@ -75,7 +75,7 @@ func (r *room) queuesLocked(w *waiter) bool {
 
 // placelessLocked reports whether w has no place in the queue and none of what is to come
 // makes it try for one: it tried while somebody in this process had the lock, who has given
-// it to others since.
+// it to others since, or whoever gave it to others took that place out of the queue.
 func (r *room) placelessLocked(w *waiter) bool {
 	return r.line.ticket == "" && r.queuesLocked(w) && r.own == 0 && r.fault == nil
 }

@@ -149,6 +149,7 @@ func (x *transfer) note() {
 		line.queued(thought, x.Ticket)
 		r.untilLocked(time.Now().Add(x.got.First + 2*heirDelay))
 		r.mindLocked(x.got.First)
+		r.nudgeLocked() // whoever is in front may have lost its place
 	case x.done:
 		line.run++
 		if x.Run >= x.Most { // it was left to those who do not know about tickets
