@@ -281,3 +281,37 @@ func TestUnlockWithAContextThatHasEndedReturnsAfterTheGracePeriodAndTheReleaseGo
 		assert.False(t, w.server.Exists("orders"))
 	})
 }
+
+// One waiter meets a fault, tries again, and gets the lock. Others wait for it to be released.
+func TestFaultThatAWaiterHasRiddenOutIsNotReturnedToOthers(t *testing.T) {
+	for name, early := range map[string]bool{"WhoWaitAlready": true, "WhoComeLater": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lockTaken(t, w, rlock.WithLease(10*time.Second))
+				lock := w.lock(t, "orders")
+				wait := func() <-chan attempt {
+					got := later(func() attempt { return attempted(lock.Lock(stranger(t))) })
+					synctest.Wait()
+					return got
+				}
+				first := wait()
+				var second <-chan attempt
+				if early {
+					second = wait()
+				}
+				time.Sleep(9 * time.Second)
+				w.refuse(loading)
+				time.Sleep(1100 * time.Millisecond)
+				w.repair()
+				hold := must(t)(fields(await(t, first)))
+				if !early {
+					second = wait()
+				}
+				time.Sleep(time.Minute)
+				require.NoError(t, hold.Unlock(t.Context()))
+				must(t)(fields(await(t, second)))
+			})
+		})
+	}
+}

@@ -111,6 +111,7 @@ func (r *room) nudgeLocked() {
 
 // takenLocked notes that an attempt found somebody else to have the lock for another ttl.
 func (r *room) takenLocked(got outcome) {
+	r.answeredLocked()
 	ttl := got.ttl
 	if ttl < 0 { // no expiry: look now and then, in case nobody tells
 		ttl = r.client.watchdogTimeout
@@ -135,6 +136,10 @@ func (r *room) taken(got outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.takenLocked(got)
+}
+
+// answeredLocked notes that the server has answered: no fault is left but that of channels.
+func (r *room) answeredLocked() {
 	if r.activeLocked() {
 		r.fault = nil
 	}
@@ -178,6 +183,7 @@ func (r *room) unused() {
 
 // grantedLocked notes that a tenure of this process has the lock until about then.
 func (r *room) grantedLocked(t *tenure, until time.Time) {
+	r.answeredLocked()
 	r.until = until
 	if len(r.holders) == 0 {
 		r.holders = r.one[:0]
