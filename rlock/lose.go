@@ -71,7 +71,7 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		t.watch = nil
 		t.room.vacatedLocked(t)
 		// Nobody shall use the name again whose lease may shrink, or whose lock stays taken.
-		if t.floor > 0 || err != nil && time.Now().Before(t.keptUntil) {
+		if t.floor > 0 || time.Now().Before(t.keptUntil) {
 			t.client.retire(t)
 		}
 		if err != nil {

@@ -411,3 +411,23 @@ func TestMinimumOutlivesTheHoldsThatEndDuringAReentry(t *testing.T) {
 		require.NoError(t, hold.Unlock(t.Context()))
 	})
 }
+
+// The hold that stays ends by itself while the one with the minimum is given back.
+func TestMinimumOutlivesAHoldThatEndsDuringTheUnlockOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		ctx := stranger(t)
+		outer := must(t)(lock.Lock(ctx, rlock.WithMinHold(time.Minute)))
+		inner := must(t)(lock.Lock(ctx, rlock.WithLease(2*time.Second)))
+		time.Sleep(time.Second)
+		w.hush()
+		unlocking := later(func() error { return outer.Unlock(ctx) })
+		<-inner.Done()
+		w.repair()
+		require.NoError(t, await(t, unlocking))
+		_, err := lock.TryLock(ctx, 50*time.Second)
+		require.ErrorIs(t, err, rlock.ErrNotAcquired, "the same owner")
+		must(t)(lock.Lock(ctx))
+	})
+}

@@ -211,8 +211,8 @@ func (w *waiter) unclaim() {
 // ended ends all holds of a tenure as given back, and their minimum with them.
 func (t *tenure) ended() {
 	t.room.mu.Lock()
-	ending := t.endLocked(nil, t.holds)
 	t.keptUntil = time.Time{}
+	ending := t.endLocked(nil, t.holds)
 	t.room.mu.Unlock()
 	t.settle(ending)
 }
