@@ -356,3 +356,29 @@ func TestHoldWhoseUnansweredReleaseHasRunIsNotLost(t *testing.T) {
 		})
 	}
 }
+
+// The last Unlock gives back, too, what an earlier one was refused.
+func TestHoldsThatAnUnansweredReleaseHasGivenBackAreNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders", off)
+		ctx := stranger(t)
+		outer, inner := must(t)(lock.Lock(ctx)), must(t)(lock.Lock(ctx))
+		w.refuse("ERR no")
+		require.Error(t, inner.Unlock(ctx))
+		w.repair()
+		w.hush()
+		unlocking := later(func() error { return outer.Unlock(ctx) })
+		synctest.Wait()
+		w.disconnect()
+		require.ErrorIs(t, await(t, unlocking), rlock.ErrUnavailable)
+		w.server.Del("orders") // as the script does
+		w.repair()
+		_, err := lock.ForceUnlock(ctx) // has the holds looked at
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, outer.Err())
+		require.NoError(t, inner.Err())
+		require.NoError(t, inner.Unlock(ctx))
+	})
+}

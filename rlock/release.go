@@ -44,8 +44,7 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 	}
 	h.leaving = true
 	rest := len(t.standingLocked())
-	var leaving []*Hold
-	lease := minDuration
+	leaving, lease := t.holds, minDuration // unless some stay
 	if rest > 0 {
 		leaving, lease = t.leavingLocked(), t.remainingLocked(time.Now())
 	}
@@ -57,7 +56,7 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 	if rest > 0 {
 		err = t.reduce(ctx, h, leaving, rest, lease)
 	} else {
-		err = t.vacate(ctx, h)
+		err = t.vacate(ctx, h, leaving)
 	}
 	if err != nil || rest > 0 {
 		watch.Resume()
@@ -78,7 +77,7 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 		t.room.mu.Lock()
 		t.floor = t.sureLocked(lease)
 		t.room.mu.Unlock()
-		h.uncertain = true
+		doubt(leaving)
 	}
 	if f != nil {
 		return f
@@ -109,13 +108,16 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 	}
 }
 
-// vacate gives back the last hold.
-func (t *tenure) vacate(ctx context.Context, h *Hold) error {
+// vacate gives back all holds, h among them.
+func (t *tenure) vacate(ctx context.Context, h *Hold, leaving []*Hold) error {
 	giveAway := t.passOn
 	if t.keptFor(time.Now()) > 0 {
 		giveAway = t.keep
 	}
 	status, err := giveAway(ctx, &h.uncertain)
+	if h.uncertain {
+		doubt(leaving)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -226,6 +228,13 @@ func (t *tenure) undoNow(ctx context.Context) *fault {
 		t.ended()
 	}
 	return f
+}
+
+// doubt notes that a script that gives these holds back stayed unanswered.
+func doubt(leaving []*Hold) {
+	for _, h := range leaving {
+		h.uncertain = true
+	}
 }
 
 // leavingLocked returns the holds that somebody has tried to give back.
