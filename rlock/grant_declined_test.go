@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-rlock/rlock/lua"
 	"github.com/go-rlock/rlock/rlock"
 )
 
@@ -146,5 +147,42 @@ func TestGrantOfAWaiterWhoTriedInVainIsPassedOnWhenItGivesUp(t *testing.T) {
 		start := time.Now()
 		require.Equal(t, "next", await(t, order))
 		assert.Less(t, time.Since(start), 100*time.Millisecond)
+	})
+}
+
+// The waiter in front is claimed for a lock that its process has lost without knowing. It is
+// served by the one who has it, and gives up, before that turns out.
+func TestGrantOfAWaiterWhoGivesUpWhileItIsClaimedIsPassedOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		passed := make(chan struct{})
+		here := w.clientOver(t, lateClient{w.connect(w.dialler), passed}, on).NewLock("orders")
+		rdb := w.connect()
+		defer rdb.Close()
+		_, err := lua.Pass(t.Context(), rdb, lua.Passing{Key: "others", Queue: "queue", Tail: "{others}", Owner: somebody})
+		require.NoError(t, err) // so that the server knows the script
+
+		w.server.HSet("orders", somebody, "1")
+		w.server.SetTTL("orders", time.Minute)
+		order := make(chan string, 2)
+		ctx, leave := context.WithCancel(stranger(t))
+		enlist(ctx, t, here, order, "gone")
+		enlist(stranger(t), t, here, order, "here")
+		w.server.Del("orders")
+		mine := must(t)(here.TryLock(stranger(t), 0))
+		w.server.Del("orders")
+		theirs := must(t)(w.lock(t, "orders", on).TryLock(stranger(t), 0))
+		releasing := later(func() error { return mine.Unlock(t.Context()) })
+		synctest.Wait()
+		require.NoError(t, theirs.Unlock(t.Context()))
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+
+		start := time.Now()
+		close(passed)
+		require.ErrorIs(t, await(t, releasing), rlock.ErrLost)
+		require.Equal(t, "here", await(t, order))
+		went(t, start, 0)
 	})
 }

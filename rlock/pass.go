@@ -197,7 +197,7 @@ func (w *waiter) unclaim() {
 	w.claimed = false
 	var after func()
 	if w.gone {
-		after = w.withdrawLocked()
+		after = w.abandonLocked()
 	}
 	w.wake()
 	r.mu.Unlock()
