@@ -162,6 +162,7 @@ func TestHoldSurvivesRenewalsThatAreRefusedForAWhile(t *testing.T) {
 func TestSlowServerIsNoFault(t *testing.T) {
 	t.Parallel()
 	const delay = 50 * time.Millisecond // one way
+	server := redistest.Start(t)        // whose scripts nobody flushes, which makes two round trips of one
 	proxy := server.Proxy(t)
 	rdb := server.Client(t, proxy.Use)
 	proxy.SetDelay(delay)
