@@ -33,6 +33,9 @@ func (t *tenure) loseUntil(asked time.Time, reason Reason) {
 	expired := t.loseLocked(Expired, nil, over)
 	lost := t.loseLocked(reason, nil, others)
 	back := t.endLocked(nil, given)
+	if len(back) > 0 {
+		t.room.dueLocked() // nobody knows whom that release gave the lock to, and whose ticket it took
+	}
 	t.room.mu.Unlock()
 	t.settle(expired)
 	t.settle(back)

@@ -103,8 +103,9 @@ func (r *room) front() *waiter {
 	return nil
 }
 
+// nudgeLocked makes whoever is in front look, unless a release is about to tell it more.
 func (r *room) nudgeLocked() {
-	if w := r.front(); w != nil {
+	if w := r.front(); w != nil && !w.claimed {
 		w.wake()
 	}
 }
