@@ -4,7 +4,7 @@
  * Scripts:  enqueue.lua, acquire.lua, pass.lua, release.lua, withdraw.lua.
  * Client:   grant.go: accept, spent; acquire.go: try, served; waiter.go: move, leave;
  *           tenure.go: attempt, acquire, grant, undo; line.go: told; decline.go;
- *           script.go: undoLater.
+ *           release.go: undoLater; client.go: roomLocked, vacateLocked.
  *
  * Two calls of one owner wait for a lock or try only, hold it, unlock and give up, one
  * after the other or both at once. Who is in front leaves tickets. After an unknown
@@ -539,6 +539,16 @@ end:		if
 		:: d_step { net[NAMES + 3].kind != NONE -> execute(NAMES + 3); check() }
 		:: d_step { net[NAMES + 4].kind != NONE -> execute(NAMES + 4); check() }
 #endif
+
+		/* Nobody uses the lock for a while, and the process forgets what it knew of it. */
+		:: d_step { attempt > 0 && NOBODY && !KNOWS(0) && !KNOWS(1) && !WAITING(1) && !WAITING(2) && IDLE &&
+			forwarding == 0 && quitting == 0 && calls < CALLS ->
+			term[1].spent = 0; term[2].spent = 0;
+			ticket_name = 0; ticket_attempt = 0;
+#ifdef NO_COUNT_ON
+			attempt = 0;
+#endif
+			printf("process: forgets the lock\n"); check() }
 
 		/* The others. */
 		:: d_step { owner == OTHERS || owner == 0 && queue[0].name != 0 -> serve_queue(); check() }
