@@ -256,7 +256,7 @@ func (s *scene) owner(t *testing.T) string {
 // Renewals that lose their connection are made again, while the lease lasts.
 func TestLostRenewalIsMadeAgain(t *testing.T) {
 	t.Parallel()
-	const lease = 4500 * time.Millisecond
+	const lease = 9 * time.Second
 	type renewal struct {
 		kind  string
 		proxy *redistest.Proxy
