@@ -341,7 +341,8 @@ func TestHoldWhoseUnansweredReleaseHasRunIsNotLost(t *testing.T) {
 	for d := 8800 * time.Millisecond; d < 10*time.Second; d += 20 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
-			hold := must(t)(w.lock(t, "orders", off).Lock(stranger(t)))
+			lock := w.clientOver(t, w.connect(w.dialler, oneConnection), off).NewLock("orders") // so that the script is sent
+			hold := must(t)(lock.Lock(stranger(t)))
 			time.Sleep(d) // until about a grace period before the renewal
 			w.hush()
 			unlocking := later(func() error { return hold.Unlock(t.Context()) })
@@ -361,7 +362,7 @@ func TestHoldWhoseUnansweredReleaseHasRunIsNotLost(t *testing.T) {
 func TestHoldsThatAnUnansweredReleaseHasGivenBackAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		lock := w.lock(t, "orders", off)
+		lock := w.clientOver(t, w.connect(w.dialler, oneConnection), off).NewLock("orders")
 		ctx := stranger(t)
 		outer, inner := must(t)(lock.Lock(ctx)), must(t)(lock.Lock(ctx))
 		w.refuse("ERR no")
