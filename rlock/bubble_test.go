@@ -187,6 +187,20 @@ func (w *world) hush() {
 	}
 }
 
+// relent ends the silence for the commands that follow. Those that were accepted meanwhile
+// are answered when the returned function is called, and when the test is over.
+func (w *world) relent(tb testing.TB) (answer func()) {
+	tb.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.NotNil(tb, w.silence)
+	silence := w.silence
+	w.silence = nil
+	answer = sync.OnceFunc(func() { close(silence) })
+	tb.Cleanup(answer)
+	return answer
+}
+
 // cut breaks every connection. New ones can be made.
 func (w *world) cut() {
 	w.mu.Lock()

@@ -17,7 +17,14 @@ func (w *waiter) abandonLocked() (after func()) {
 	case w.handed != nil:
 		h := w.handed
 		w.handed, h.leaving = nil, true // the owner's next hold does not count it
-		return func() { w.room.client.discard(h) }
+		if h.ended {
+			return nil
+		}
+		w.room.client.retain(h.tenure) // the hold may end before it is given back
+		return func() {
+			w.room.client.discard(h)
+			w.room.client.leave(h.tenure)
+		}
 	case w.served != nil:
 		owner := w.served.owner
 		w.served = nil

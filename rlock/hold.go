@@ -78,17 +78,25 @@ func (h *Hold) Unlock(ctx context.Context) error {
 
 func (h *Hold) unlock(ctx context.Context) error {
 	t, c := h.tenure, h.tenure.client
-	if h.check(true) {
+	if !h.depart() {
 		return h.reported()
 	}
+	defer c.leave(t)
+	err := h.giveBack(ctx)
+	if err == nil || errors.Is(err, ErrLost) || errors.Is(err, ErrClosed) && h.check() {
+		return h.reported()
+	}
+	return err
+}
+
+// giveBack has the tenure release the hold, as far as the caller's patience goes.
+func (h *Hold) giveBack(ctx context.Context) error {
+	t, c := h.tenure, h.tenure.client
 	p := patience{ctx: ctx, extra: c.gracePeriod}
 	if p.endless() {
 		return t.leave(ctx, h)
 	}
-	left, err := c.apart(t, p, func(ctx context.Context) error { return t.leave(ctx, h) })
-	if left && errors.Is(err, ErrClosed) && h.check(false) {
-		return h.reported()
-	}
+	_, err := c.apart(t, p, func(ctx context.Context) error { return t.leave(ctx, h) })
 	return err
 }
 
@@ -121,7 +129,7 @@ func (h *Hold) Done() <-chan struct{} { return h.Context().Done() }
 // Err returns nil while the hold lasts and after it was unlocked, else the
 // *LostError that tells why it ended. It looks at the clocks, as Done does.
 func (h *Hold) Err() error {
-	if h.check(false) {
+	if h.check() {
 		return h.err
 	}
 	return nil
@@ -154,32 +162,53 @@ func (h *Hold) deliver() {
 	}
 }
 
-// check ends the hold if its time is over and reports whether it has ended. A
-// caller who wants to leave says so: then the hold is no longer renewed.
-func (h *Hold) check(leave bool) (ended bool) {
+// check ends the hold if its time is over and reports whether it has ended.
+func (h *Hold) check() (ended bool) {
 	t := h.tenure
 	t.room.mu.Lock()
-	h.leaving = h.leaving || leave
-	var ending []*Hold
-	if !h.ended && h.trust.Over(time.Now()) {
-		reason, err := Expired, error(nil)
-		if h.lease == 0 && (t.asked || t.failed != nil) {
-			reason, err = Unreachable, t.failed
-			if err == nil {
-				err = &fault{err: errNoAnswer, unanswered: true}
-			}
-		}
-		ending = t.loseLocked(reason, err, []*Hold{h})
-	}
+	ending := h.overLocked()
 	ended = h.ended
 	t.room.mu.Unlock()
 	t.settle(ending)
 	return ended
 }
 
+// depart is check for a caller who wants to give the hold back, which is no longer renewed.
+// If it has not ended, the tenure is kept for the caller, until leave: the hold may end by
+// itself while it is given back.
+func (h *Hold) depart() (lasts bool) {
+	t := h.tenure
+	t.room.mu.Lock()
+	h.leaving = true
+	ending := h.overLocked()
+	lasts = !h.ended
+	if lasts {
+		t.client.retain(t)
+	}
+	t.room.mu.Unlock()
+	t.settle(ending)
+	return lasts
+}
+
+// overLocked ends the hold if its time is over. The caller settles it without the lock.
+func (h *Hold) overLocked() (ending []*Hold) {
+	t := h.tenure
+	if h.ended || !h.trust.Over(time.Now()) {
+		return nil
+	}
+	reason, err := Expired, error(nil)
+	if h.lease == 0 && (t.asked || t.failed != nil) {
+		reason, err = Unreachable, t.failed
+		if err == nil {
+			err = &fault{err: errNoAnswer, unanswered: true}
+		}
+	}
+	return t.loseLocked(reason, err, []*Hold{h})
+}
+
 // expire is called by the alarm.
 func (h *Hold) expire() {
-	if h.check(false) {
+	if h.check() {
 		return
 	}
 	h.tenure.room.mu.Lock()
@@ -244,11 +273,11 @@ type holdContext struct {
 }
 
 func (c holdContext) Done() <-chan struct{} {
-	c.hold.check(false)
+	c.hold.check()
 	return c.Context.Done()
 }
 
 func (c holdContext) Err() error {
-	c.hold.check(false)
+	c.hold.check()
 	return c.Context.Err()
 }

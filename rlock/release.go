@@ -20,7 +20,7 @@ func (t *tenure) leave(ctx context.Context, h *Hold) error {
 
 func (t *tenure) pursue(ctx context.Context, h *Hold) {
 	const first, longest = 50 * time.Millisecond, time.Second
-	for delay := first; pause(t.client.closing, delay) && !h.check(false); delay = min(2*delay, longest) {
+	for delay := first; pause(t.client.closing, delay) && !h.check(); delay = min(2*delay, longest) {
 		if err := t.inTurn(ctx, h); !passing(err) {
 			return
 		}
