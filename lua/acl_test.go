@@ -93,7 +93,7 @@ func TestEveryScriptRunsWithTheDocumentedRights(t *testing.T) {
 		{name: "withdraw", before: one, run: withdraw, reply: true, after: one},
 		{name: "pass", before: one, run: pass(), reply: toNobody, after: nothing, says: []string{freed}},
 		{name: "pass", before: one, run: pass(beside), reply: toNeighbour, after: hash(30*s, neighbour, "1")},
-		{name: "pass", before: hash(30*s, neighbour, "1"), run: pass(beside), reply: toNeighbour, after: hash(30*s, neighbour, "1")},
+		{name: "pass", before: hash(30*s, neighbour, "1"), run: pass(beside), reply: hadBefore, after: hash(30*s, neighbour, "1")},
 		{
 			name: "pass", before: one, tickets: list(40*s, earlier, tenth, theirs), attend: attend, run: pass(lining, leaving, behind(-1)),
 			reply: toStranger(3 * s), after: hash(3*s, you, "1"), queued: list(60*s, theirs, next),

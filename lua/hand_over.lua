@@ -6,6 +6,7 @@
 -- ARGV[3]  its lease in milliseconds
 --
 -- Returns {1, 0}     the next owner has the lock
+--         {1, 1}     the next owner had it already, and the owner had no hold
 --         {0, pttl}  the owner has no hold; pttl is -2 if the lock is free
 --         {3, 0}     the owner's field belongs to a read-write lock
 --
@@ -30,6 +31,6 @@ if field[3] and not field[2] then
   if redis.call('PTTL', key) < tonumber(lease) then -- trust counts from this copy
     redis.call('PEXPIRE', key, lease)
   end
-  return {1, 0}
+  return {1, 1}
 end
 return {0, redis.call('PTTL', key)}

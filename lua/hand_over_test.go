@@ -19,6 +19,9 @@ func withdraw(ctx context.Context, w world) (any, error) {
 	return lua.Withdraw(ctx, w, key, queue, tail, me, mine)
 }
 
+// handedBefore is the answer to a second copy.
+var handedBefore = lua.Released{Status: lua.Done, Before: true}
+
 func TestHandOverReplacesTheOwnerAndSaysNothing(t *testing.T) {
 	const s = time.Second
 	handed := hash(30*s, neighbour, "1")
@@ -26,22 +29,22 @@ func TestHandOverReplacesTheOwnerAndSaysNothing(t *testing.T) {
 		return row{name: name, before: before, run: handOver, reply: reply, after: before, again: reply}
 	}
 	check(t, []row{
-		{name: "OneHold", before: hash(20*s, me, "1"), run: handOver, reply: done, after: handed, again: done},
-		{name: "ManyHolds", before: hash(20*s, me, "9"), run: handOver, reply: done, after: handed, again: done},
-		{name: "ShorterLease", before: hash(120*s, me, "1"), run: handOver, reply: done, after: handed, again: done},
-		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: handOver, reply: done, after: handed, again: done},
+		{name: "OneHold", before: hash(20*s, me, "1"), run: handOver, reply: done, after: handed, again: handedBefore},
+		{name: "ManyHolds", before: hash(20*s, me, "9"), run: handOver, reply: done, after: handed, again: handedBefore},
+		{name: "ShorterLease", before: hash(120*s, me, "1"), run: handOver, reply: done, after: handed, again: handedBefore},
+		{name: "WithoutExpiry", before: hash(eternal, me, "1"), run: handOver, reply: done, after: handed, again: handedBefore},
 		{
 			name: "BothOwners", before: hash(20*s, me, "1", neighbour, "4"), run: handOver,
-			reply: done, after: handed, again: done,
+			reply: done, after: handed, again: handedBefore,
 		},
 		{
 			name: "NoTicketIsServed", before: hash(20*s, me, "1"), tickets: list(40*s, yours), attend: []string{grants(you)}, run: handOver,
-			reply: done, after: handed, queued: list(40*s, yours), again: done,
+			reply: done, after: handed, queued: list(40*s, yours), again: handedBefore,
 		},
-		unchanged("HandedOverBefore", hash(30*s, neighbour, "2"), done),
+		unchanged("HandedOverBefore", hash(30*s, neighbour, "2"), handedBefore),
 		{ // trust counts from the copy that was answered
 			name: "HandedOverAWhileAgo", before: hash(20*s, neighbour, "2"), tickets: list(40*s, yours), run: handOver,
-			reply: done, after: hash(30*s, neighbour, "2"), queued: list(40*s, yours), again: done,
+			reply: handedBefore, after: hash(30*s, neighbour, "2"), queued: list(40*s, yours), again: handedBefore,
 		},
 		unchanged("FreeLock", nothing, free),
 		unchanged("HeldByAnother", hash(20*s, you, "2"), notOwner(20*s)),

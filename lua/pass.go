@@ -89,6 +89,8 @@ func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error)
 		passed.TTL = duration(values[2])
 	case passed.Successor == Nobody:
 		passed.Unheard = values[2] < 0
+	case passed.Successor == Neighbour:
+		passed.Before = values[2] == 1
 	case passed.Successor == Stranger:
 		passed.First, passed.Time = duration(values[2]), clock(values[3], values[4])
 	}
@@ -100,7 +102,7 @@ func HandOver(ctx context.Context, client rueidis.Client, key, owner, next strin
 	status, value, err := pair(handOverScript.Exec(ctx, client,
 		[]string{key}, []string{owner, next, milliseconds(lease)}))
 	if err != nil || status == Done {
-		return Released{Status: status}, err
+		return Released{Status: status, Before: value == 1}, err
 	}
 	return Released{Status: status, TTL: duration(value)}, nil
 }

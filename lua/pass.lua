@@ -18,7 +18,8 @@
 -- ARGV[10] 1: the next waiter of the same process comes before the queue
 --
 -- Returns {1, 0, receivers, 0, 0}         public: the lock is free; -1 receivers if PUBLISH was refused
---         {1, 1, 0, 0, 0}                 the next waiter of the same process has it
+--         {1, 1, before, 0, 0}            the next waiter of the same process has it; before is 1
+--                                         if it had it already and the owner had no hold, else 0
 --         {1, 2, lease, seconds, micros}  the owner of a ticket has it and was told
 --         {0, 0, pttl, 0, 0}              the owner has no hold; pttl is -2 if the lock is free
 --         {3, 0, 0, 0, 0}                 the owner's field belongs to a read-write lock
@@ -91,7 +92,7 @@ else
       if pttl < tonumber(lease) then -- trust counts from this copy
         redis.call('PEXPIRE', key, lease)
       end
-      return {1, 1, 0, 0, 0}
+      return {1, 1, 1, 0, 0}
     end
     return {0, 0, pttl, 0, 0}
   end

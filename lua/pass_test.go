@@ -47,6 +47,7 @@ const next = neighbour + " 8 30000"
 var (
 	toNobody    = lua.Passed{Released: done, Successor: lua.Nobody}
 	toNeighbour = lua.Passed{Released: done, Successor: lua.Neighbour}
+	hadBefore   = lua.Passed{Released: lua.Released{Status: lua.Done, Before: true}, Successor: lua.Neighbour}
 	notPassed   = lua.Passed{Released: free}
 )
 
@@ -66,10 +67,10 @@ func TestPassWithoutTicketsFreesTheLockOrGivesItToTheNeighbour(t *testing.T) {
 		{name: "PublicManyHolds", before: hash(20*s, me, "9"), run: pass(), reply: toNobody, after: nothing, says: []string{freed}, again: notPassed},
 		{name: "PublicWithoutExpiry", before: hash(eternal, me, "1"), run: pass(), reply: toNobody, after: nothing, says: []string{freed}, again: notPassed},
 		{name: "PublicQueueIsNoList", before: one, tickets: text(40 * s), run: pass(leaving), reply: toNobody, after: nothing, queued: text(40 * s), says: []string{freed}, again: notPassed},
-		{name: "Neighbour", before: one, run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
+		{name: "Neighbour", before: one, run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
 		{
 			name: "NeighbourAheadOfTheQueue", before: one, tickets: list(40*s, yours), attend: []string{grants(you)}, run: pass(beside, ahead),
-			reply: toNeighbour, after: given, queued: list(40*s, yours), again: toNeighbour,
+			reply: toNeighbour, after: given, queued: list(40*s, yours), again: hadBefore,
 		},
 		{
 			name: "NobodyAheadOfTheQueue", before: one, tickets: list(40*s, yours), attend: []string{grants(you)}, run: pass(ahead),
@@ -79,12 +80,12 @@ func TestPassWithoutTicketsFreesTheLockOrGivesItToTheNeighbour(t *testing.T) {
 			name: "NeighbourNotAheadOfStrangers", before: one, tickets: list(40*s, yours), attend: []string{channel, grants(you)}, run: pass(beside, ahead, bound),
 			reply: toNobody, after: nothing, queued: list(40*s, yours), says: []string{beacon + " public", freed}, again: notPassed,
 		},
-		{name: "NeighbourManyHolds", before: hash(20*s, me, "9"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
-		{name: "NeighbourShorterLease", before: hash(120*s, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
-		{name: "NeighbourWithoutExpiry", before: hash(eternal, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
-		{name: "NeighbourNeedsNoTicket", before: one, run: pass(lining), reply: toNeighbour, after: given, again: toNeighbour},
-		{name: "NeighbourQueueIsNoList", before: one, tickets: text(40 * s), run: pass(lining, leaving), reply: toNeighbour, after: given, queued: text(40 * s), again: toNeighbour},
-		{name: "NeighbourHadAFieldToo", before: hash(20*s, me, "1", neighbour, "3"), run: pass(beside), reply: toNeighbour, after: given, again: toNeighbour},
+		{name: "NeighbourManyHolds", before: hash(20*s, me, "9"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
+		{name: "NeighbourShorterLease", before: hash(120*s, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
+		{name: "NeighbourWithoutExpiry", before: hash(eternal, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
+		{name: "NeighbourNeedsNoTicket", before: one, run: pass(lining), reply: toNeighbour, after: given, again: hadBefore},
+		{name: "NeighbourQueueIsNoList", before: one, tickets: text(40 * s), run: pass(lining, leaving), reply: toNeighbour, after: given, queued: text(40 * s), again: hadBefore},
+		{name: "NeighbourHadAFieldToo", before: hash(20*s, me, "1", neighbour, "3"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
 	})
 }
 
@@ -119,7 +120,7 @@ func TestPassLeavesAlone(t *testing.T) {
 		err: "WRONGTYPE", after: text(20 * s), queued: kept,
 	}, row{
 		name: "HeldByTheNeighbour", before: hash(30*s, neighbour, "2"), tickets: kept, attend: []string{grants(you)}, run: pass(lining, leaving),
-		reply: toNeighbour, after: hash(30*s, neighbour, "2"), queued: kept, again: toNeighbour,
+		reply: hadBefore, after: hash(30*s, neighbour, "2"), queued: kept, again: hadBefore,
 	})
 	check(t, rows)
 }
@@ -136,7 +137,7 @@ func TestPassTakesTheStaleTicketOutOfTheQueue(t *testing.T) {
 		},
 		{
 			name: "Neighbour", before: one, tickets: list(40*s, earlier), run: pass(beside, leaving),
-			reply: toNeighbour, after: hash(30*s, neighbour, "1"), again: toNeighbour,
+			reply: toNeighbour, after: hash(30*s, neighbour, "1"), again: hadBefore,
 		},
 		{
 			name: "Stranger", before: one, tickets: list(40*s, yours, earlier, theirs), attend: listening, run: pass(leaving),

@@ -115,7 +115,7 @@ func TestPassSkipsAtMost16DeadTickets(t *testing.T) {
 		},
 		{
 			name: "Neighbour", before: hash(20*s, me, "1"), tickets: list(40*s, crowd...), attend: attend, run: pass(lining),
-			reply: toNeighbour, after: hash(30*s, neighbour, "1"), queued: list(40*s, crowd[16:]...), again: toNeighbour,
+			reply: toNeighbour, after: hash(30*s, neighbour, "1"), queued: list(40*s, crowd[16:]...), again: hadBefore,
 		},
 		{
 			name: "OneMoreThanFit", before: hash(20*s, me, "1"), tickets: list(40*s, append(dead(16), yours)...), attend: attend, run: pass(),

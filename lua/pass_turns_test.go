@@ -57,7 +57,7 @@ func TestPassLetsForeignWaitersHaveTheirTurn(t *testing.T) {
 		},
 		{
 			name: "NeighbourBeforeTheBound", before: one, attend: foreign, run: pass(lining, oneLeft),
-			reply: toNeighbour, after: hash(30*s, neighbour, "1"), again: toNeighbour,
+			reply: toNeighbour, after: hash(30*s, neighbour, "1"), again: hadBefore,
 		},
 	})
 }
@@ -86,7 +86,7 @@ func TestPassCountsAnewWhenNoForeignerWaits(t *testing.T) {
 				},
 				{
 					name: "Neighbour", before: one, attend: attend, run: pass(lining, bound),
-					reply: toNeighbour, after: hash(30*s, neighbour, "1"), again: toNeighbour,
+					reply: toNeighbour, after: hash(30*s, neighbour, "1"), again: hadBefore,
 				},
 				{
 					name: "Public", before: one, attend: attend, run: pass(bound),

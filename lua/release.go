@@ -38,6 +38,9 @@ type Released struct {
 	// Unheard reports that the lock was released, but that the server refused to
 	// publish it: waiters notice only when the lease they know of ends.
 	Unheard bool
+	// Before reports, from HandOver and Pass, that the next owner had the lock already and
+	// the owner had no hold. Unless an earlier copy did it, the owner had lost the lock.
+	Before bool
 }
 
 // Release deletes the lock at key if owner has it, and publishes that on channel.

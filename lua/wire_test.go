@@ -236,7 +236,7 @@ func TestScriptsRunInProtocol2Too(t *testing.T) {
 		{run: handOver, reply: done},
 		{run: enqueue(clocked), reply: timed},
 		{run: withdraw, reply: false},
-		{run: pass(beside), reply: toNeighbour},
+		{run: pass(beside), reply: hadBefore},
 		{run: enqueue(), reply: waits(30 * s)},
 		{run: served, reply: toStranger(3 * s)},
 		{run: withdraw, reply: true},

@@ -55,7 +55,7 @@ func (w *waiter) withdrawLocked() (after func()) {
 	}
 	ticket := r.line.ticket
 	r.line.ticket = ""
-	return func() { r.client.withdraw(w.tenure, ticket) }
+	return func() { r.client.withdraw(r, ticket) }
 }
 
 // discard gives back a hold that was handed to a waiter who has left.
@@ -67,15 +67,12 @@ func (c *Client) discard(h *Hold) {
 	})
 }
 
-// withdraw takes back the ticket of a tenure, and passes the lock on if it was served
-// meanwhile.
-func (c *Client) withdraw(t *tenure, ticket string) {
-	c.start(t, func() {
-		t.take()
-		defer t.give()
+// withdraw takes back a ticket, and passes the lock on if it was served meanwhile.
+func (c *Client) withdraw(r *room, ticket string) {
+	c.inName(r, leftBy(ticket), func(t *tenure) {
 		var served bool
 		_, f := c.ask(context.Background(), func(ctx context.Context) (err error) {
-			served, err = lua.Withdraw(ctx, c.rdb, t.room.names.lock, t.room.names.queue, t.room.names.tail, t.field, ticket)
+			served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, r.names.tail, t.field, ticket)
 			return err
 		})
 		if f == nil && served {
@@ -85,13 +82,17 @@ func (c *Client) withdraw(t *tenure, ticket string) {
 }
 
 // forward passes on a grant that nobody in this process waits for.
-func (c *Client) forward(r *room, field string) {
+func (c *Client) forward(r *room, field string) { c.inName(r, field, (*tenure).decline) }
+
+// inName runs a task apart from its caller, in the turn of the tenure with that name on the
+// wire, whether or not somebody has it.
+func (c *Client) inName(r *room, field string, task func(*tenure)) {
 	c.start(nil, func() {
 		t := c.adopt(r, field)
 		defer c.leave(t)
 		t.take()
 		defer t.give()
-		t.decline()
+		task(t)
 	})
 }
 
@@ -115,10 +116,16 @@ func (t *tenure) decline() {
 	}
 }
 
+// leftBy returns the name on the wire of the owner who left a ticket.
+func leftBy(ticket string) string {
+	owner, _, _ := strings.Cut(ticket, " ")
+	return owner
+}
+
 // surrenderTicket takes the process's ticket back when the client is closed.
 func (r *room) surrenderTicket(ctx context.Context, ticket string) error {
 	c := r.client
-	owner, _, _ := strings.Cut(ticket, " ")
+	owner := leftBy(ticket)
 	var served bool
 	_, f := c.insist(ctx, func(ctx context.Context) (err error) {
 		served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, r.names.tail, owner, ticket)

@@ -114,7 +114,7 @@ func (e *ear) Interrupted(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e.optional && noPermission(err) {
-		r.client.stopHandingOver(err)
+		r.client.start(nil, func() { r.client.stopHandingOver(err) }) // it logs, which may take long
 		r.line.open = false
 		e.hear = func(string) {}
 		if !e.open {

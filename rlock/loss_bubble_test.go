@@ -238,3 +238,46 @@ func TestHoldThatIsGivenBackWithAnUnansweredAttemptIsNotLost(t *testing.T) {
 		require.ErrorIs(t, lock.Unlock(t.Context()), rlock.ErrNotHeld)
 	})
 }
+
+// What the lock's next owner has already, it was not given by this Unlock.
+func TestUnlockOfALockThatTheNextInLineGotElsewhereIsALoss(t *testing.T) {
+	for name, passing := range map[string]struct {
+		turns  rlock.Option
+		passed bool
+	}{
+		"HandedOver": {rlock.WithTurns(8, 64), false},
+		"PassedOn":   {rlock.WithTurns(8, 1), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders", on, passing.turns)
+				holder, next := stranger(t), stranger(t)
+				queued := func(owner context.Context) <-chan attempt {
+					got := later(func() attempt { return attempted(lock.Lock(owner)) })
+					synctest.Wait()
+					return got
+				}
+				hold := must(t)(lock.Lock(next))
+				info, err := lock.Inspect(next)
+				require.NoError(t, err)
+				got := queued(holder)
+				require.NoError(t, hold.Unlock(next)) // a first turn
+				lost := must(t)(fields(await(t, got)))
+				got = queued(next)
+				w.server.Del("orders")
+				w.server.HSet("orders", info.Owner, "1")
+				w.server.SetTTL("orders", 3*time.Second)
+				w.forget()
+				assert.Equal(t, rlock.Removed, reasonOf(lost.Unlock(holder)))
+				assert.Equal(t, passing.passed, len(w.commands("HEXISTS")) > 0, "by that script")
+				hold = must(t)(fields(await(t, got)))
+				n, err := lock.HoldCount(next)
+				require.NoError(t, err)
+				assert.Equal(t, 1, n)
+				require.NoError(t, hold.Unlock(next))
+				assert.False(t, w.server.Exists("orders"))
+			})
+		})
+	}
+}

@@ -39,14 +39,18 @@ func (t *tenure) transfer(ctx context.Context, uncertain *bool) (lua.Status, err
 	if x.done && x.got.Unheard {
 		c.warnUnheard(t.room.names.lock)
 	}
-	if x.done || f == nil && x.got.Status == lua.NotOwner && *uncertain {
+	status := x.got.Status
+	if x.done && x.got.Before && !*uncertain { // it was not this process that gave it away
+		status = lua.NotOwner
+	}
+	if f == nil && (status == lua.Done || status == lua.NotOwner && *uncertain) {
 		t.ended()
 	}
 	x.settle() //nolint:contextcheck // the next hold has the values of its own context
 	if f != nil {
 		return 0, f
 	}
-	return x.got.Status, nil
+	return status, nil
 }
 
 // passing returns how this lock is passed on, by nobody yet.
