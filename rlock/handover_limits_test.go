@@ -3,6 +3,7 @@ package rlock_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -265,4 +266,46 @@ func TestHandingOverGoesOnAfterAFaultOfTheChannels(t *testing.T) {
 		require.NoError(t, hold.Unlock(t.Context()))
 		must(t)(fields(await(t, got)))
 	})
+}
+
+// A caller is a log handler that does something for each record.
+type caller struct {
+	slog.Handler
+
+	call func()
+}
+
+func (c caller) Handle(context.Context, slog.Record) error {
+	c.call()
+	return nil
+}
+
+// The server refuses the channels of handing over while somebody waits, and the program's
+// log handler, which hears of it, uses that lock.
+func TestLogHandlerMayUseTheLibrary(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rights := append(documentedRights(t), "resetchannels", "&redisson_lock__channel:*")
+	var lock *rlock.Lock
+	logged := make(chan error, 1)
+	handler := caller{slog.NewTextHandler(io.Discard, nil), func() {
+		_, err := lock.TryLock(rlock.WithOwner(context.Background(), rlock.NewOwner()), time.Millisecond)
+		logged <- err
+	}}
+	client := newClient(t, s.Client(t, restricted(t, s, "talkative", rights...)), on, rlock.WithLogger(slog.New(handler)))
+	lock = client.NewLock(aclPrefix + uniqueName(t))
+	holder, waiter := ownerContext(t), ownerContext(t)
+	hold, err := lock.Lock(holder)
+	require.NoError(t, err)
+	waiting := inBackground(waiter, func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+	select {
+	case err := <-logged:
+		require.ErrorIs(t, err, rlock.ErrNotAcquired)
+	case <-time.After(soon):
+		require.FailNow(t, "the handler does not return")
+	}
+	require.NoError(t, hold.Unlock(holder))
+	got := result(t, waiting, soon)
+	require.NoError(t, got.err)
+	require.NoError(t, got.hold.Unlock(waiter))
 }
