@@ -93,15 +93,16 @@ func (t *tenure) settle(ending []*Hold) {
 }
 
 // renewed notes what the server said of a watch to a renewal that was sent at the
-// given time. A verdict on a watch that ended meanwhile is not on what is held now.
-func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict lua.Verdict) {
+// given time and asked for the given lease. A verdict on a watch that ended meanwhile is
+// not on what is held now.
+func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, asked time.Duration, verdict lua.Verdict) {
 	t.room.mu.Lock()
 	t.asked, t.failed = false, nil
 	current := t.watch == watch
 	if current && verdict == lua.Kept {
 		t.room.line.behind = -1
 		for _, h := range t.holds {
-			h.renewedLocked(sent)
+			h.renewedLocked(sent, asked)
 		}
 	}
 	t.room.mu.Unlock()
