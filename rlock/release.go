@@ -249,11 +249,12 @@ func (t *tenure) leavingLocked() []*Hold {
 }
 
 // remainingLocked returns the longest lease among the holds that stay, or the rest of
-// the minimum if that is longer.
+// the minimum if that is longer: also of a hold that Lock is about to return, because
+// its lease is trusted.
 func (t *tenure) remainingLocked(now time.Time) time.Duration {
 	longest := max(minDuration, t.keptUntil.Sub(now))
 	for _, h := range t.standingLocked() {
-		longest = max(longest, h.due(now))
+		longest = max(longest, h.due(now), h.from.Add(h.least).Sub(now))
 	}
 	return longest
 }
