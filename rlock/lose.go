@@ -73,8 +73,9 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		t.watch.Forget()
 		t.watch = nil
 		t.room.vacatedLocked(t)
-		// Nobody shall use the name again whose lease may shrink, or whose lock stays taken.
-		if t.floor > 0 || time.Now().Before(t.keptUntil) {
+		// Nobody shall use the name again whose lease or number of holds a late copy may still
+		// state, or whose lock stays taken.
+		if t.blurred || time.Now().Before(t.keptUntil) {
 			t.client.retire(t)
 		}
 		if err != nil {

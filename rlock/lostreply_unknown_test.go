@@ -416,3 +416,37 @@ func TestUnknownHandOverToAWaiterThatLeavesIsUndone(t *testing.T) {
 	awaitFree(t, server, lock.Name())
 	require.NoError(t, hold.Unlock(t.Context()))
 }
+
+// A late copy of a reentry states a number of holds, of which the owner's next hold knows
+// nothing.
+func TestLateCopyOfAReentryIsNotTakenForTheLossOfALaterHold(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	slow := server.Proxy(t)
+	way := &detour{addr: slow.Addr()}
+	client := newClient(t, server.Client(t, way.use, oneConnection))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	for range 2 {
+		_, err := lock.Lock(ctx)
+		require.NoError(t, err)
+	}
+	arrive := late(t, slow, way, running(t, "acquire", lock.Name()), func() error {
+		_, err := lock.Lock(ctx)
+		return err
+	})
+	for range 3 {
+		require.NoError(t, lock.Unlock(ctx))
+	}
+	outer, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	arrive()
+	numberOf(t, server, client, lock.Name(), 1)
+	inner, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	require.NoError(t, outer.Err())
+	numberOf(t, server, client, lock.Name(), 2)
+	require.NoError(t, inner.Unlock(ctx))
+	require.NoError(t, outer.Unlock(ctx))
+	requireFree(t, server, lock.Name())
+}

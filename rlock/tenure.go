@@ -32,9 +32,9 @@ type tenure struct {
 	// users counts the attempts, tasks and holds; when there are none the tenure is
 	// forgotten. It leaves 0 and becomes 0 under Client.mu only.
 	users atomic.Int64
-	// retired: a copy of a script that takes the lock away from field may still run, or
-	// the lock stays taken in its name for a minimum time, so that field must not be used
-	// for a first hold again.
+	// retired: a copy of a script that takes the lock away from field, or states its lease
+	// or number of holds, may still run, or the lock stays taken in its name for a minimum
+	// time, so that field must not be used for a first hold again.
 	retired atomic.Bool
 
 	// What follows is protected by room.mu.
