@@ -143,6 +143,9 @@ func (t *tenure) acquire(ctx context.Context, r request, w *waiter) outcome {
 		}
 		switch {
 		case got.Status == lua.Done && t.expects(got.Found, count):
+			if got.Found == 0 { // nor is there what somebody tried to give back in vain
+				t.lose(Removed)
+			}
 			return t.grant(ctx, r, count, sent, lease)
 		case got.Status == lua.Done, got.Status == lua.Gone:
 			// The earlier holds are not there any more, whoever took them. This one
