@@ -43,15 +43,17 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 		return h.err
 	}
 	h.leaving = true
+	watch := t.watch
+	t.room.mu.Unlock()
+	watch.Pause() // may last, and holds may end meanwhile
+
+	t.room.mu.Lock()
 	rest := len(t.standingLocked())
 	leaving, lease := t.holds, minDuration // unless some stay
 	if rest > 0 {
 		leaving, lease = t.leavingLocked(), t.remainingLocked(time.Now())
 	}
-	watch := t.watch
 	t.room.mu.Unlock()
-
-	watch.Pause()
 	var err error
 	if rest > 0 {
 		err = t.reduce(ctx, h, leaving, rest, lease)
