@@ -249,10 +249,11 @@ func (h *Hold) due(now time.Time) time.Duration {
 	}
 }
 
-// renewedLocked extends the trust after a renewal that was sent at the given time.
-func (h *Hold) renewedLocked(sent time.Time) {
+// renewedLocked extends the trust after a renewal that was sent at the given time and asked
+// for the given lease. That may be too short for a hold which was taken since.
+func (h *Hold) renewedLocked(sent time.Time, asked time.Duration) {
 	lease := h.due(sent)
-	if lease == 0 || h.lease > 0 && !h.provisional {
+	if lease == 0 || lease > asked || h.lease > 0 && !h.provisional {
 		return
 	}
 	sure := h.tenure.sureLocked(lease)

@@ -73,8 +73,9 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		t.watch.Forget()
 		t.watch = nil
 		t.room.vacatedLocked(t)
-		// Nobody shall use the name again whose lease may shrink, or whose lock stays taken.
-		if t.floor > 0 || time.Now().Before(t.keptUntil) {
+		// Nobody shall use the name again whose lease or number of holds a late copy may still
+		// state, or whose lock stays taken.
+		if t.blurred || time.Now().Before(t.keptUntil) {
 			t.client.retire(t)
 		}
 		if err != nil {
@@ -93,15 +94,16 @@ func (t *tenure) settle(ending []*Hold) {
 }
 
 // renewed notes what the server said of a watch to a renewal that was sent at the
-// given time. A verdict on a watch that ended meanwhile is not on what is held now.
-func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, verdict lua.Verdict) {
+// given time and asked for the given lease. A verdict on a watch that ended meanwhile is
+// not on what is held now.
+func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, asked time.Duration, verdict lua.Verdict) {
 	t.room.mu.Lock()
 	t.asked, t.failed = false, nil
 	current := t.watch == watch
 	if current && verdict == lua.Kept {
 		t.room.line.behind = -1
 		for _, h := range t.holds {
-			h.renewedLocked(sent)
+			h.renewedLocked(sent, asked)
 		}
 	}
 	t.room.mu.Unlock()

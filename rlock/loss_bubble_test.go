@@ -281,3 +281,31 @@ func TestUnlockOfALockThatTheNextInLineGotElsewhereIsALoss(t *testing.T) {
 		})
 	}
 }
+
+// Unlock cannot be sent, the lock goes away meanwhile, and the owner takes it anew before
+// the release is tried again.
+func TestHoldThatWasRemovedBeforeItsOwnerLockedAnewIsNotGivenBack(t *testing.T) {
+	for name, disappear := range disappearances {
+		if name == "TakenOver" || name == "Overwritten" {
+			continue // nobody can lock
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				ctx := stranger(t)
+				lost := must(t)(lock.Lock(ctx))
+				w.refuse("ERR no")
+				require.Error(t, lost.Unlock(ctx))
+				w.repair()
+				disappear(w)
+				other := must(t)(w.lock(t, "orders").TryLock(stranger(t), 0))
+				require.NoError(t, other.Unlock(ctx))
+				hold := must(t)(lock.Lock(ctx))
+				assert.Equal(t, rlock.Removed, reasonOf(lost.Unlock(ctx)))
+				require.NoError(t, hold.Err())
+				require.NoError(t, hold.Unlock(ctx))
+			})
+		})
+	}
+}

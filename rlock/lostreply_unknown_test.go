@@ -383,3 +383,70 @@ func TestHoldsThatAnUnansweredReleaseHasGivenBackAreNotLost(t *testing.T) {
 		require.NoError(t, inner.Unlock(ctx))
 	})
 }
+
+// The waiter to whom the lock went leaves before anybody knows that it did.
+func TestUnknownHandOverToAWaiterThatLeavesIsUndone(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	proxy := server.Proxy(t)
+	client := newClient(t, server.Client(t, proxy.Use, oneConnection),
+		rlock.WithHandover(true), rlock.WithGracePeriod(200*time.Millisecond))
+	lock := client.NewLock(uniqueName(t))
+	hold, err := lock.Lock(ownerContext(t))
+	require.NoError(t, err)
+	number := numberOf(t, server, client, lock.Name(), 1)
+	label(t)
+	ctx, leave := context.WithCancel(t.Context())
+	waiting := inBackground(ctx, func(ctx context.Context) (*rlock.Hold, error) {
+		return lock.Lock(ctx, rlock.WithLease(time.Hour))
+	})
+	awaitListener(t, server, lock.Name())
+	awaitSleepers(t, 1)
+
+	end := blackout(t, proxy, "hand_over", lock.Name())
+	unlocked := make(chan error, 1)
+	go func() { unlocked <- hold.Unlock(context.Background()) }()
+	until(t, soon, "the waiter has the lock", func() bool {
+		return numberOf(t, server, client, lock.Name(), 1) != number
+	})
+	leave()
+	require.ErrorIs(t, result(t, waiting, soon).err, context.Canceled)
+	requireFault(t, <-unlocked)
+	end()
+	awaitFree(t, server, lock.Name())
+	require.NoError(t, hold.Unlock(t.Context()))
+}
+
+// A late copy of a reentry states a number of holds, of which the owner's next hold knows
+// nothing.
+func TestLateCopyOfAReentryIsNotTakenForTheLossOfALaterHold(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	slow := server.Proxy(t)
+	way := &detour{addr: slow.Addr()}
+	client := newClient(t, server.Client(t, way.use, oneConnection))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	for range 2 {
+		_, err := lock.Lock(ctx)
+		require.NoError(t, err)
+	}
+	arrive := late(t, slow, way, running(t, "acquire", lock.Name()), func() error {
+		_, err := lock.Lock(ctx)
+		return err
+	})
+	for range 3 {
+		require.NoError(t, lock.Unlock(ctx))
+	}
+	outer, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	arrive()
+	numberOf(t, server, client, lock.Name(), 1)
+	inner, err := lock.Lock(ctx)
+	require.NoError(t, err)
+	require.NoError(t, outer.Err())
+	numberOf(t, server, client, lock.Name(), 2)
+	require.NoError(t, inner.Unlock(ctx))
+	require.NoError(t, outer.Unlock(ctx))
+	requireFree(t, server, lock.Name())
+}

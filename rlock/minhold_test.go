@@ -431,3 +431,28 @@ func TestMinimumOutlivesAHoldThatEndsDuringTheUnlockOfAnother(t *testing.T) {
 		must(t)(lock.Lock(ctx))
 	})
 }
+
+// Lock has got the hold and not returned it yet when another hold of the owner is given
+// back.
+func TestReductionKeepsTheMinimumOfAHoldThatLockIsAboutToReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		ctx := stranger(t)
+		must(t)(lock.Lock(ctx))
+		for range 100 { // one of two goroutines goes on first
+			inner := must(t)(lock.Lock(ctx))
+			w.hush()
+			locked := later(func() attempt { return attempted(lock.Lock(ctx, rlock.WithMinHold(time.Minute))) })
+			synctest.Wait()
+			unlocked := later(func() error { return inner.Unlock(ctx) })
+			synctest.Wait()
+			w.repair()
+			must(t)(fields(await(t, locked)))
+			require.NoError(t, await(t, unlocked))
+			require.Equal(t, time.Minute, w.ttl("orders"))
+			time.Sleep(time.Minute)
+			require.NoError(t, lock.Unlock(ctx))
+		}
+	})
+}

@@ -15,6 +15,7 @@ type transfer struct {
 	next   *waiter // of this process, claimed for the lock; nil: none
 	inside bool    // next has the lock in any case
 	done   bool
+	open   bool // no answer came since a copy was sent: nobody knows who has the lock
 
 	sent time.Time
 	got  lua.Passed
@@ -102,6 +103,7 @@ func (r *room) claimLocked(from *tenure) *waiter {
 
 // run runs the script of a transfer.
 func (x *transfer) run(ctx context.Context, c *Client) (err error) {
+	defer func() { x.open = err != nil && (x.open || classify(err).unanswered) }()
 	x.sent = time.Now()
 	if x.inside {
 		x.got.Successor = lua.Neighbour
@@ -121,6 +123,11 @@ func (x *transfer) settle() {
 	case x.done && x.got.Successor == lua.Neighbour:
 		t := x.next.tenure
 		x.next.handOver(t.grant(context.WithoutCancel(x.next.ctx), x.next.request, 1, x.sent, x.Lease).hold)
+	case x.open: // it is as if the waiter had tried in vain
+		t := x.next.tenure
+		x.room.client.retire(t)
+		t.undoLater(x.next.ctx, x.Lease)
+		x.next.unclaim()
 	default:
 		x.next.unclaim()
 	}

@@ -43,15 +43,17 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 		return h.err
 	}
 	h.leaving = true
+	watch := t.watch
+	t.room.mu.Unlock()
+	watch.Pause() // may last, and holds may end meanwhile
+
+	t.room.mu.Lock()
 	rest := len(t.standingLocked())
 	leaving, lease := t.holds, minDuration // unless some stay
 	if rest > 0 {
 		leaving, lease = t.leavingLocked(), t.remainingLocked(time.Now())
 	}
-	watch := t.watch
 	t.room.mu.Unlock()
-
-	watch.Pause()
 	var err error
 	if rest > 0 {
 		err = t.reduce(ctx, h, leaving, rest, lease)
@@ -249,11 +251,12 @@ func (t *tenure) leavingLocked() []*Hold {
 }
 
 // remainingLocked returns the longest lease among the holds that stay, or the rest of
-// the minimum if that is longer.
+// the minimum if that is longer: also of a hold that Lock is about to return, because
+// its lease is trusted.
 func (t *tenure) remainingLocked(now time.Time) time.Duration {
 	longest := max(minDuration, t.keptUntil.Sub(now))
 	for _, h := range t.standingLocked() {
-		longest = max(longest, h.due(now))
+		longest = max(longest, h.due(now), h.from.Add(h.least).Sub(now))
 	}
 	return longest
 }

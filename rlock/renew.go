@@ -41,7 +41,7 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 		return err
 	}
 	for i, t := range tenures {
-		t.renewed(watches[i], sent, verdicts[i])
+		t.renewed(watches[i], sent, renewals[i].Lease, verdicts[i])
 	}
 	return nil
 }

@@ -32,9 +32,9 @@ type tenure struct {
 	// users counts the attempts, tasks and holds; when there are none the tenure is
 	// forgotten. It leaves 0 and becomes 0 under Client.mu only.
 	users atomic.Int64
-	// retired: a copy of a script that takes the lock away from field may still run, or
-	// the lock stays taken in its name for a minimum time, so that field must not be used
-	// for a first hold again.
+	// retired: a copy of a script that takes the lock away from field, or states its lease
+	// or number of holds, may still run, or the lock stays taken in its name for a minimum
+	// time, so that field must not be used for a first hold again.
 	retired atomic.Bool
 
 	// What follows is protected by room.mu.
@@ -143,6 +143,9 @@ func (t *tenure) acquire(ctx context.Context, r request, w *waiter) outcome {
 		}
 		switch {
 		case got.Status == lua.Done && t.expects(got.Found, count):
+			if got.Found == 0 { // nor is there what somebody tried to give back in vain
+				t.lose(Removed)
+			}
 			return t.grant(ctx, r, count, sent, lease)
 		case got.Status == lua.Done, got.Status == lua.Gone:
 			// The earlier holds are not there any more, whoever took them. This one

@@ -45,3 +45,31 @@ func TestOwnersNextHoldWaitsForTheUnlockOfAHoldThatExpiredMeanwhile(t *testing.T
 		})
 	}
 }
+
+// An Unlock waits for a renewal to be answered, and the owner's only other hold expires
+// meanwhile: nothing remains for which the lock would have to stay taken.
+func TestUnlockFreesALockWhoseOtherHoldExpiredMeanwhile(t *testing.T) {
+	for name, contextFor := range contexts {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				rdb := w.connect(func(o *rueidis.ClientOption) {
+					o.DisableAutoPipelining = true // nothing queues behind something else
+				})
+				lock := w.clientOver(t, rdb).NewLock("orders")
+				ctx := rlock.WithOwner(contextFor(t), rlock.NewOwner())
+				outer, inner := must(t)(lock.Lock(ctx, rlock.WithLease(13*time.Second))), must(t)(lock.Lock(ctx))
+				time.Sleep(9 * time.Second)
+				w.hush() // the renewal of the tenth second is not answered
+				time.Sleep(2 * time.Second)
+				unlocked := later(func() error { return inner.Unlock(ctx) })
+				time.Sleep(2500 * time.Millisecond)
+				require.Equal(t, rlock.Expired, reasonOf(outer.Err()))
+				w.repair()
+				require.NoError(t, await(t, unlocked))
+				assert.Zero(t, w.ttl("orders"))
+				require.NoError(t, must(t)(w.lock(t, "orders").TryLock(stranger(t), 0)).Unlock(ctx))
+			})
+		})
+	}
+}
