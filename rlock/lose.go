@@ -81,6 +81,9 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		if err != nil {
 			t.room.dueLocked() // it may be free
 		}
+		if err != nil && t.blurred { // a reentry that stayed unanswered may last for longer
+			t.client.start(t, t.undoRest)
+		}
 	}
 	return ending
 }

@@ -309,3 +309,26 @@ func TestHoldThatWasRemovedBeforeItsOwnerLockedAnewIsNotGivenBack(t *testing.T) 
 		})
 	}
 }
+
+// The server's lease ends a little later than the trust in it. An owner that knows of its
+// loss has its name on the lock until then, and need not wait for itself.
+func TestOwnerThatWasToldOfItsLossTakesTheLockAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		ctx := stranger(t)
+		hold := must(t)(lock.Lock(ctx, rlock.WithLease(10*time.Minute)))
+		waited := later(func() error { // so that the next Lock begins as a waiter
+			_, err := lock.TryLock(stranger(t), 10*time.Minute-2*time.Second)
+			return err
+		})
+		<-hold.Done()
+		require.Equal(t, rlock.Expired, reasonOf(hold.Unlock(ctx)))
+		require.NotZero(t, w.ttl("orders"))
+		require.ErrorIs(t, await(t, waited), rlock.ErrNotAcquired)
+		start := time.Now()
+		require.NotZero(t, w.ttl("orders"))
+		must(t)(lock.Lock(ctx))
+		went(t, start, 0)
+	})
+}

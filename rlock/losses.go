@@ -15,8 +15,8 @@ type lossKey struct {
 // zero value is ready to use.
 type losses struct {
 	mu    sync.Mutex
-	last  map[lossKey]*LostError
-	order []lossKey // oldest first; may name keys that were taken since
+	last  map[lossKey]*LostError // nil: it was taken
+	order []lossKey              // oldest first; may name a key twice
 }
 
 func (l *losses) add(key lossKey, lost *LostError) {
@@ -33,18 +33,22 @@ func (l *losses) add(key lossKey, lost *LostError) {
 	}
 }
 
-// take returns the loss and forgets it, or returns nil.
+// take returns the loss, once, or nil.
 func (l *losses) take(key lossKey) *LostError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lost := l.last[key]
-	delete(l.last, key)
+	if lost != nil {
+		l.last[key] = nil
+	}
 	return lost
 }
 
-// has reports whether a loss is remembered.
+// has reports whether a loss is remembered, also one that was taken: what was lost may
+// still be there.
 func (l *losses) has(key lossKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last[key] != nil
+	_, ok := l.last[key]
+	return ok
 }

@@ -450,3 +450,23 @@ func TestLateCopyOfAReentryIsNotTakenForTheLossOfALaterHold(t *testing.T) {
 	require.NoError(t, outer.Unlock(ctx))
 	requireFree(t, server, lock.Name())
 }
+
+// The reentry has made the server's lease longer, of which nobody was told.
+func TestUnknownReentryDoesNotOutliveTheOuterHold(t *testing.T) {
+	t.Parallel()
+	loadScripts(t, server)
+	proxy := server.Proxy(t)
+	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	lock := client.NewLock(uniqueName(t))
+	ctx := ownerContext(t)
+	outer, err := lock.Lock(ctx, rlock.WithLease(2*time.Second))
+	require.NoError(t, err)
+	end := blackout(t, proxy, "acquire", lock.Name())
+	_, err = lock.Lock(ctx, rlock.WithLease(time.Hour))
+	requireFault(t, err)
+	numberOf(t, server, client, lock.Name(), 2)
+	end()
+	awaitClosed(t, outer.Done(), soon, "the outer hold's lease ends")
+	requireLost(t, outer, rlock.Expired)
+	awaitFree(t, server, lock.Name())
+}

@@ -213,6 +213,9 @@ func (t *tenure) undoLater(ctx context.Context, lease time.Duration) {
 	})
 }
 
+// undoRest is undoLater for a tenure whose holds have ended by themselves.
+func (t *tenure) undoRest() { t.undoLater(context.Background(), t.client.watchdogTimeout) }
+
 // undoNow is one try of undoLater. It gives back, too, what somebody has tried to give
 // back in vain.
 func (t *tenure) undoNow(ctx context.Context) *fault {
