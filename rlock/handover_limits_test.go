@@ -3,7 +3,6 @@ package rlock_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -288,7 +287,7 @@ func TestLogHandlerMayUseTheLibrary(t *testing.T) {
 	rights := append(documentedRights(t), "resetchannels", "&redisson_lock__channel:*")
 	var lock *rlock.Lock
 	logged := make(chan error, 1)
-	handler := caller{slog.NewTextHandler(io.Discard, nil), func() {
+	handler := caller{slog.NewTextHandler(&journal{}, nil), func() {
 		_, err := lock.TryLock(rlock.WithOwner(context.Background(), rlock.NewOwner()), time.Millisecond)
 		logged <- err
 	}}
