@@ -66,6 +66,10 @@ func (r *room) quit() {
 // activeLocked reports whether everything that is said about the lock is heard.
 func (r *room) activeLocked() bool { return r.ears != nil && r.deaf == 0 }
 
+// inUseLocked reports whether the room relies on the ear. One that it has given up may be
+// called until its subscription is closed, and says nothing about those that replace it.
+func (e *ear) inUseLocked() bool { return slices.Contains(e.room.ears, e) }
+
 // released hears a message on the public channel. Redisson knows 0, and 1 for
 // everybody; a lock has one holder, so that waking the one in front is enough for
 // both. It ignores everything else, and so do we.
@@ -88,7 +92,7 @@ func (e *ear) Subscribed() {
 	r := e.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.open {
+	if e.open || !e.inUseLocked() {
 		return
 	}
 	e.open = true
@@ -113,6 +117,9 @@ func (e *ear) Interrupted(err error) {
 	r := e.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !e.inUseLocked() {
+		return
+	}
 	if e.optional && noPermission(err) {
 		r.client.start(nil, func() { r.client.stopHandingOver(err) }) // it logs, which may take long
 		r.line.open = false
