@@ -146,6 +146,24 @@ func (w *world) dialler(o *rueidis.ClientOption) {
 	}
 }
 
+// wrapping makes a Redis client wrap its connections.
+func wrapping(wrap func(net.Conn) net.Conn) func(*rueidis.ClientOption) {
+	return func(o *rueidis.ClientOption) {
+		dial := o.DialCtxFn
+		o.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, c *tls.Config) (net.Conn, error) {
+			conn, err := dial(ctx, addr, d, c)
+			if err != nil {
+				return nil, err
+			}
+			return wrap(conn), nil
+		}
+	}
+}
+
+// unpipelined gives each command a connection of its own, so that nothing queues behind
+// something else.
+func unpipelined(o *rueidis.ClientOption) { o.DisableAutoPipelining = true }
+
 // refuse makes the server answer commands with an error.
 func (w *world) refuse(refusal string) {
 	w.mu.Lock()

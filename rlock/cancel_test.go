@@ -42,7 +42,7 @@ func TestRandomCancellationLeavesNothingBehind(t *testing.T) {
 	for variant, mutate := range map[string]func(*rueidis.ClientOption){
 		"OneConnection":         oneConnection,
 		"ManyConnections":       func(option *rueidis.ClientOption) { option.PipelineMultiplex = 2 },
-		"DisableAutoPipelining": func(option *rueidis.ClientOption) { option.DisableAutoPipelining = true },
+		"DisableAutoPipelining": unpipelined,
 	} {
 		t.Run(variant, func(t *testing.T) {
 			seed := rand.Uint64()

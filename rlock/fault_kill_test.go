@@ -76,7 +76,7 @@ func TestLocksStayRightWhileConnectionsAreKilled(t *testing.T) {
 	for variant, mutate := range map[string]func(*rueidis.ClientOption){
 		"Default":               func(*rueidis.ClientOption) {},
 		"OneConnection":         oneConnection,
-		"DisableAutoPipelining": func(option *rueidis.ClientOption) { option.DisableAutoPipelining = true },
+		"DisableAutoPipelining": unpipelined,
 	} {
 		t.Run(variant, func(t *testing.T) {
 			t.Parallel()

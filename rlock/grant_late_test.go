@@ -3,7 +3,6 @@ package rlock_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-rlock/rlock/rlock"
@@ -95,21 +93,14 @@ func (c *delayedConn) Read(b []byte) (int, error) {
 // delayed returns a client whose messages the delay holds back.
 func (w *world) delayed(t *testing.T, d *delay) *rlock.Client {
 	t.Helper()
-	return w.clientOver(t, w.connect(w.dialler, d.use), on)
+	return w.clientOver(t, w.connect(w.dialler, wrapping(d.wrap)), on)
 }
 
-// use makes the delay hold back the messages of a Redis client.
-func (d *delay) use(o *rueidis.ClientOption) {
-	dial := o.DialCtxFn
-	o.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, c *tls.Config) (net.Conn, error) {
-		conn, err := dial(ctx, addr, dialer, c)
-		if err != nil {
-			return nil, err
-		}
-		delayed := &delayedConn{Conn: conn, delay: d, chunks: make(chan []byte, 100)}
-		go delayed.fill()
-		return delayed, nil
-	}
+// wrap makes the delay hold back the messages that come on a connection.
+func (d *delay) wrap(conn net.Conn) net.Conn {
+	delayed := &delayedConn{Conn: conn, delay: d, chunks: make(chan []byte, 100)}
+	go delayed.fill()
+	return delayed
 }
 
 // One owner waits in one goroutine, and finds in another that it was granted the lock,

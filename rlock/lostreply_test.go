@@ -25,7 +25,7 @@ var pipelines = map[string]func(*rueidis.ClientOption){
 	"OneConnection":         oneConnection,
 	"ManyConnections":       func(option *rueidis.ClientOption) { option.PipelineMultiplex = 2 },
 	"AlwaysPipelining":      func(option *rueidis.ClientOption) { option.AlwaysPipelining = true },
-	"DisableAutoPipelining": func(option *rueidis.ClientOption) { option.DisableAutoPipelining = true },
+	"DisableAutoPipelining": unpipelined,
 }
 
 // cuts are the ways in which a connection may break around a script.

@@ -62,8 +62,7 @@ func TestUnknownAcquisitionIsUndoneAndChangesTheOwnersNumber(t *testing.T) {
 			if kind == "ExplicitOwner" {
 				ctx = ownerContext(t)
 			}
-			proxy := server.Proxy(t)
-			client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+			proxy, client := hasty(t)
 			lock, other := client.NewLock(uniqueName(t)), client.NewLock(uniqueName(t))
 			before, err := other.Lock(ctx)
 			require.NoError(t, err)
@@ -97,12 +96,18 @@ func TestUnknownAcquisitionIsUndoneAndChangesTheOwnersNumber(t *testing.T) {
 	}
 }
 
+// hasty returns a client that does not try for long, and the proxy on its way to the server.
+func hasty(t *testing.T) (*redistest.Proxy, *rlock.Client) {
+	t.Helper()
+	proxy := server.Proxy(t)
+	return proxy, newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+}
+
 // The caller tries again at once, while what is unknown is still unknown.
 func TestOwnerTriesAgainWhileTheOutcomeIsUnknown(t *testing.T) {
 	t.Parallel()
 	loadScripts(t, server)
-	proxy := server.Proxy(t)
-	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	proxy, client := hasty(t)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	end := blackout(t, proxy, "acquire", lock.Name())
@@ -124,8 +129,7 @@ func TestOwnerTriesAgainWhileTheOutcomeIsUnknown(t *testing.T) {
 func TestUnknownReentryLeavesTheOuterHoldAlone(t *testing.T) {
 	t.Parallel()
 	loadScripts(t, server)
-	proxy := server.Proxy(t)
-	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	proxy, client := hasty(t)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	outer, err := lock.Lock(ctx)
@@ -156,8 +160,7 @@ func TestUnknownReleaseThatHappenedSucceedsWhenItIsTriedAgain(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			proxy := server.Proxy(t)
-			client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+			proxy, client := hasty(t)
 			lock := client.NewLock(uniqueName(t))
 			ctx := ownerContext(t)
 			hold, err := lock.Lock(ctx)
@@ -185,8 +188,7 @@ func TestUnknownReleaseThatHappenedSucceedsWhenItIsTriedAgain(t *testing.T) {
 func TestUnknownReleaseDoesNotTakeTheLockFromItsNextOwner(t *testing.T) {
 	t.Parallel()
 	loadScripts(t, server)
-	proxy := server.Proxy(t)
-	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	proxy, client := hasty(t)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	hold, err := lock.Lock(ctx)
@@ -455,8 +457,7 @@ func TestLateCopyOfAReentryIsNotTakenForTheLossOfALaterHold(t *testing.T) {
 func TestUnknownReentryDoesNotOutliveTheOuterHold(t *testing.T) {
 	t.Parallel()
 	loadScripts(t, server)
-	proxy := server.Proxy(t)
-	client := newClient(t, server.Client(t, proxy.Use, oneConnection), rlock.WithGracePeriod(200*time.Millisecond))
+	proxy, client := hasty(t)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	outer, err := lock.Lock(ctx, rlock.WithLease(2*time.Second))

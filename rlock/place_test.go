@@ -67,7 +67,7 @@ func TestWaiterIsServedInItsTurnThoughItsPlaceWasTakenOutOfTheQueue(t *testing.T
 		w := newWorld(t)
 		var late delay
 		answered, passed := make(chan struct{}), make(chan struct{})
-		here := w.clientOver(t, lateClient{w.connect(w.dialler, late.use), passed}, on).NewLock("orders")
+		here := w.clientOver(t, lateClient{w.connect(w.dialler, wrapping(late.wrap)), passed}, on).NewLock("orders")
 		there, elsewhere := w.lock(t, "orders", on), w.lock(t, "orders", on)
 		first := must(t)(there.Lock(stranger(t)))
 		order := make(chan string, 3)

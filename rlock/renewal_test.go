@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -93,10 +92,7 @@ func TestRenewalStopsWithUnlock(t *testing.T) {
 func TestUnlockAwaitsARenewalUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		rdb := w.connect(func(o *rueidis.ClientOption) {
-			o.DisableAutoPipelining = true // nothing queues behind something else
-		})
-		lock := w.clientOver(t, rdb).NewLock("orders")
+		lock := w.clientOver(t, w.connect(unpipelined)).NewLock("orders")
 		w.hush()
 		asked := make(chan error, 3)
 		for range cap(asked) { // so that there are connections for all

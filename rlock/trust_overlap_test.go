@@ -1,15 +1,12 @@
 package rlock_test
 
 import (
-	"context"
-	"crypto/tls"
 	"net"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-rlock/rlock/rlock"
@@ -18,13 +15,7 @@ import (
 // A distance delays the answers of a server, by as long as it says then.
 type distance struct{ atomic.Int64 }
 
-func (d *distance) dialler(o *rueidis.ClientOption) {
-	dial := o.DialCtxFn
-	o.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, c *tls.Config) (net.Conn, error) {
-		conn, err := dial(ctx, addr, dialer, c)
-		return distantConn{conn, d}, err
-	}
-}
+func (d *distance) wrap(conn net.Conn) net.Conn { return distantConn{conn, d} }
 
 type distantConn struct {
 	net.Conn
@@ -59,10 +50,7 @@ func TestRenewalProlongsNoTrustInAHoldThatItDidNotAskFor(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				var d distance
-				rdb := w.connect(w.dialler, d.dialler, func(o *rueidis.ClientOption) {
-					o.DisableAutoPipelining = true // no answer waits for another one
-				})
-				client := w.clientOver(t, rdb)
+				client := w.clientOver(t, w.connect(w.dialler, wrapping(d.wrap), unpipelined))
 				must(t)(client.NewLock("parcels").Lock(stranger(t)))
 				time.Sleep(11 * time.Second) // the server knows the script that renews
 				w.hush()

@@ -1,16 +1,27 @@
 package rlock_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-rlock/rlock/rlock"
 )
+
+// unlockDuringRenewal gives a hold back 11 s from now, while the renewal of the tenth second
+// is not answered, and returns another 2.5 s later, while Unlock still waits for that.
+func (w *world) unlockDuringRenewal(ctx context.Context, hold *rlock.Hold) <-chan error {
+	time.Sleep(9 * time.Second)
+	w.hush()
+	time.Sleep(2 * time.Second)
+	unlocked := later(func() error { return hold.Unlock(ctx) })
+	time.Sleep(2500 * time.Millisecond)
+	return unlocked
+}
 
 // An Unlock waits for a renewal to be answered, and its hold expires meanwhile. The owner's
 // next Lock must wait for that Unlock, whose script would take the lock away from it.
@@ -19,17 +30,10 @@ func TestOwnersNextHoldWaitsForTheUnlockOfAHoldThatExpiredMeanwhile(t *testing.T
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				rdb := w.connect(func(o *rueidis.ClientOption) {
-					o.DisableAutoPipelining = true // nothing queues behind something else
-				})
-				lock := w.clientOver(t, rdb).NewLock("orders")
+				lock := w.clientOver(t, w.connect(unpipelined)).NewLock("orders")
 				ctx := rlock.WithOwner(contextFor(t), rlock.NewOwner())
 				first := must(t)(lock.Lock(ctx, rlock.WithLease(13*time.Second)))
-				time.Sleep(9 * time.Second)
-				w.hush() // the renewal of the tenth second is not answered
-				time.Sleep(2 * time.Second)
-				unlocked := later(func() error { return first.Unlock(ctx) })
-				time.Sleep(2500 * time.Millisecond)
+				unlocked := w.unlockDuringRenewal(ctx, first)
 				require.Equal(t, rlock.Expired, reasonOf(first.Err()))
 				answer := w.relent(t)
 				locked := later(func() attempt { return attempted(lock.Lock(ctx)) })
@@ -53,17 +57,10 @@ func TestUnlockFreesALockWhoseOtherHoldExpiredMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				rdb := w.connect(func(o *rueidis.ClientOption) {
-					o.DisableAutoPipelining = true // nothing queues behind something else
-				})
-				lock := w.clientOver(t, rdb).NewLock("orders")
+				lock := w.clientOver(t, w.connect(unpipelined)).NewLock("orders")
 				ctx := rlock.WithOwner(contextFor(t), rlock.NewOwner())
 				outer, inner := must(t)(lock.Lock(ctx, rlock.WithLease(13*time.Second))), must(t)(lock.Lock(ctx))
-				time.Sleep(9 * time.Second)
-				w.hush() // the renewal of the tenth second is not answered
-				time.Sleep(2 * time.Second)
-				unlocked := later(func() error { return inner.Unlock(ctx) })
-				time.Sleep(2500 * time.Millisecond)
+				unlocked := w.unlockDuringRenewal(ctx, inner)
 				require.Equal(t, rlock.Expired, reasonOf(outer.Err()))
 				w.repair()
 				require.NoError(t, await(t, unlocked))
