@@ -40,6 +40,8 @@ type Client struct {
 	over     bool       // no other task may start
 	running  int        // tasks: scripts that run apart from their callers
 	tenures  map[tenureKey]*tenure
+	resting  []*tenure // tenures that are or were without users; nil: a free seat
+	oldest   int       // the seat in resting to be given to another tenure next
 	rooms    map[string]*room
 	epoch    int64  // of new tenures
 	attempts uint64 // to leave a ticket, at most, in a room that is there no more
@@ -55,6 +57,10 @@ type Client struct {
 // maxEpoch keeps an owner's number on the wire within 64 bits. When the epochs begin
 // again, no script of the first ones can be under way any more.
 const maxEpoch = 1 << 22
+
+// maxResting is how many tenures a client keeps without users, for owners that come back to
+// a lock again and again.
+const maxResting = 128
 
 type tenureKey struct {
 	name  string
@@ -153,10 +159,11 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 	t := c.tenures[key]
 	if t == nil || t.retired.Load() {
 		t = c.openLocked(c.roomLocked(&l.names), owner, fieldOf(c.id, owner, c.epoch))
-		t.fresh = !c.losses.has(lossKey(key)) // a lost hold may still be there
 		c.tenures[key] = t
 	}
-	t.users.Add(1)
+	if t.users.Add(1) == 1 {
+		t.fresh = !c.losses.has(lossKey(key)) // a lost hold may still be there
+	}
 	return t
 }
 
@@ -174,7 +181,7 @@ func (c *Client) roomLocked(names *names) *room {
 // openLocked returns a new tenure.
 func (c *Client) openLocked(r *room, owner Owner, field string) *tenure {
 	r.users++
-	return &tenure{client: c, room: r, owner: owner, epoch: c.epoch, field: field, turn: make(chan struct{}, 1)}
+	return &tenure{client: c, room: r, owner: owner, epoch: c.epoch, field: field, turn: make(chan struct{}, 1), seat: -1}
 }
 
 // adopt returns the tenure with that name on the wire, for one attempt, which ends with
@@ -233,19 +240,52 @@ func (c *Client) leave(t *tenure) {
 	}
 }
 
-// leaveLast forgets a tenure, unless it has got another user meanwhile.
+// leaveLast lets a tenure rest, unless it has got another user meanwhile.
 func (c *Client) leaveLast(t *tenure) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !t.users.CompareAndSwap(1, 0) {
 		return false
 	}
+	if t.epoch != c.epoch || t.retired.Load() || t.blurred {
+		c.forgetLocked(t)
+	} else {
+		c.restLocked(t)
+	}
+	return true
+}
+
+// restLocked gives a tenure without users a seat, which it keeps when its owner comes back.
+// Another one is forgotten for it if there are many.
+func (c *Client) restLocked(t *tenure) {
+	switch {
+	case t.seat >= 0:
+		return
+	case len(c.resting) < maxResting:
+		t.seat = len(c.resting)
+		c.resting = append(c.resting, t)
+		return
+	}
+	t.seat, c.oldest = c.oldest, (c.oldest+1)%maxResting
+	if other := c.resting[t.seat]; other != nil {
+		other.seat = -1
+		if other.users.Load() == 0 {
+			c.forgetLocked(other)
+		}
+	}
+	c.resting[t.seat] = t
+}
+
+// forgetLocked forgets a tenure without users.
+func (c *Client) forgetLocked(t *tenure) {
+	if t.seat >= 0 {
+		c.resting[t.seat], t.seat = nil, -1
+	}
 	key := tenureKey{t.room.names.lock, t.owner}
 	if c.tenures[key] == t {
 		delete(c.tenures, key)
 	}
 	c.vacateLocked(t.room)
-	return true
 }
 
 // retain keeps a tenure that has a user already as an attempt does, until leave.
@@ -291,8 +331,14 @@ func (c *Client) retire(t *tenure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.retired.Store(true)
-	if c.epoch == t.epoch {
-		c.epoch = (c.epoch + 1) % maxEpoch
+	if c.epoch != t.epoch {
+		return
+	}
+	c.epoch = (c.epoch + 1) % maxEpoch
+	for _, other := range c.resting { // those who come back have the new number
+		if other != nil && other.users.Load() == 0 {
+			c.forgetLocked(other)
+		}
 	}
 }
 

@@ -40,6 +40,25 @@ func TestTenThousandWaitersAreServedInOrderAndCostLittle(t *testing.T) {
 	})
 }
 
+func TestLocksThatAreNotUsedAnyMoreCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		client := w.client(t)
+		use := func(kind string, n int) {
+			for i := range n {
+				hold := must(t)(client.NewLock(fmt.Sprint(kind, ":", i)).Lock(t.Context()))
+				require.NoError(t, hold.Unlock(t.Context()))
+			}
+			w.forget()
+		}
+		use("orders", 1000)
+		const n, most = 3000, 300
+		before := heap()
+		use("parcels", n)
+		assert.Less(t, (heap()-before)/n, int64(most), "bytes for each")
+	})
+}
+
 // heap returns how many bytes live on the heap.
 func heap() int64 {
 	var stats runtime.MemStats

@@ -9,10 +9,13 @@ import (
 
 // keptFor returns for how long the lock shall stay taken from now on when the tenure's
 // holds have ended; 0 or less: not at all.
-func (t *tenure) keptFor(now time.Time) time.Duration {
+func (t *tenure) keptFor() time.Duration {
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
-	return t.keptUntil.Sub(now).Truncate(minDuration)
+	if t.keptUntil.IsZero() {
+		return 0
+	}
+	return time.Until(t.keptUntil).Truncate(minDuration)
 }
 
 // keep gives back a lock of which the tenure has the last hold, but leaves it taken
@@ -40,7 +43,7 @@ func (t *tenure) keeping() func(context.Context) (lua.Released, error) {
 	c, names := t.client, t.room.names
 	keeper := fieldOf(c.id, NewOwner(), 0)
 	return func(ctx context.Context) (lua.Released, error) {
-		rest := max(minDuration, t.keptFor(time.Now()))
+		rest := max(minDuration, t.keptFor())
 		return lua.Keep(ctx, c.rdb, names.lock, t.field, keeper, rest, names.channel)
 	}
 }

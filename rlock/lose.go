@@ -75,7 +75,7 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		t.room.vacatedLocked(t)
 		// Nobody shall use the name again whose lease or number of holds a late copy may still
 		// state, or whose lock stays taken.
-		if t.blurred || time.Now().Before(t.keptUntil) {
+		if t.blurred || !t.keptUntil.IsZero() && time.Now().Before(t.keptUntil) {
 			t.client.retire(t)
 		}
 		if err != nil {

@@ -113,7 +113,7 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 // vacate gives back all holds, h among them.
 func (t *tenure) vacate(ctx context.Context, h *Hold, leaving []*Hold) error {
 	giveAway := t.passOn
-	if t.keptFor(time.Now()) > 0 {
+	if t.keptFor() > 0 {
 		giveAway = t.keep
 	}
 	status, err := giveAway(ctx, &h.uncertain)
@@ -222,7 +222,7 @@ func (t *tenure) undoNow(ctx context.Context) *fault {
 	t.take()
 	defer t.give()
 	script := t.free
-	if t.keptFor(time.Now()) > 0 {
+	if t.keptFor() > 0 {
 		script = t.keeping()
 	}
 	_, f := t.client.ask(ctx, func(ctx context.Context) error {
@@ -268,7 +268,7 @@ func (t *tenure) remainingLocked(now time.Time) time.Duration {
 func (t *tenure) surrender(ctx context.Context) error {
 	t.take()
 	defer t.give()
-	if t.keptFor(time.Now()) > 0 {
+	if t.keptFor() > 0 {
 		var uncertain bool
 		_, err := t.keep(ctx, &uncertain)
 		return err

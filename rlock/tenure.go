@@ -29,9 +29,10 @@ type tenure struct {
 	// fresh: the server was not told of the tenure yet. Protected by the turn.
 	fresh bool
 
-	// users counts the attempts, tasks and holds; when there are none the tenure is
-	// forgotten. It leaves 0 and becomes 0 under Client.mu only.
+	// users counts the attempts, tasks and holds; when there are none the tenure rests, or
+	// is forgotten. It leaves 0 and becomes 0 under Client.mu only.
 	users atomic.Int64
+	seat  int // among those that rest; -1: none. Protected by Client.mu.
 	// retired: a copy of a script that takes the lock away from field, or states its lease
 	// or number of holds, may still run, or the lock stays taken in its name for a minimum
 	// time, so that field must not be used for a first hold again.
@@ -39,8 +40,7 @@ type tenure struct {
 
 	// What follows is protected by room.mu.
 
-	holds []*Hold  // that have not ended, outermost first; replaced, not edited, when one ends
-	first [1]*Hold // where holds begins, because most tenures have one
+	holds []*Hold // that have not ended, outermost first; replaced, not edited, when one ends
 	// low and high bound the number of holds that the server may count: more than
 	// one number is possible once a script that states it stayed unanswered.
 	low, high int
@@ -287,9 +287,6 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	h.trust, h.provisional = watchdog.Since(since, sure), sure < t.leaseFor(r)
 	over := h.trust.Over(now)
 	t.countLocked(count)
-	if t.first[0] == nil {
-		t.holds = t.first[:0]
-	}
 	retired := t.retired.Load()
 	t.holds = append(t.holds, h)
 	t.lastSpent = t.room.line.attempt
