@@ -21,6 +21,7 @@ func TestCountersCountWhatScriptsCall(t *testing.T) {
 	payload := strings.Repeat("x", 10_000)
 	own.Do(t, "EVAL", script, "0", payload)
 	own.Do(t, "PING")
+	own.Do(t, "HELLO", "2")
 	own.Do(t, "GET", "b")
 	after, err := bench.Count(t.Context(), own)
 	require.NoError(t, err)

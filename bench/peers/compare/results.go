@@ -116,10 +116,10 @@ Every contestant works in a process of its own, one at a time, and all of them i
 Clients stand for processes: each has its own connections and its own identity. In a real set of
 processes each would have its own threads, too, which Redisson's clients share here.
 
-Redis commands are counted by the server, those within scripts included, PINGs not. Processor
-times are Redis's and the contestant's; bytes are those of both directions. Fairness is Jain's
-index over the goroutines or threads: 1 if all of them got the lock equally often, 1/n if one of
-n got it always. A lock that barges lets whoever has just unlocked lock again at once: its rate is
+Redis commands are counted by the server, those within scripts included, but not the PINGs and
+HELLOs that keep and open connections. Processor times are Redis's and the contestant's; bytes
+are those of both directions. Fairness is Jain's index over the goroutines or threads: 1 if all
+of them got the lock equally often, 1/n if one of n got it always. A lock that barges lets whoever has just unlocked lock again at once: its rate is
 high and its p50 and even its p99 are low where nothing is held, and max and fairness tell who
 pays. Hung means that somebody still waited 10 s after all others were done.
 `
