@@ -23,7 +23,7 @@ type Client struct {
 	rdb rueidis.Client
 	id  string
 	hub *pubsub.Hub
-	dog *watchdog.Watchdog[*tenure]
+	dog *watchdog.Watchdog[vigil]
 
 	losses losses
 	alarm  alarm

@@ -3,9 +3,6 @@ package rlock
 import (
 	"slices"
 	"time"
-
-	"github.com/go-rlock/rlock/lua"
-	"github.com/go-rlock/rlock/watchdog"
 )
 
 // lose ends every hold of the tenure: for the given reason, unless its time was over
@@ -93,24 +90,5 @@ func (t *tenure) settle(ending []*Hold) {
 	for _, h := range ending {
 		h.cancel()
 		t.client.delist(t)
-	}
-}
-
-// renewed notes what the server said of a watch to a renewal that was sent at the
-// given time and asked for the given lease. A verdict on a watch that ended meanwhile is
-// not on what is held now.
-func (t *tenure) renewed(watch *watchdog.Watch[*tenure], sent time.Time, asked time.Duration, verdict lua.Verdict) {
-	t.room.mu.Lock()
-	t.asked, t.failed = false, nil
-	current := t.watch == watch
-	if current && verdict == lua.Kept {
-		t.room.line.behind = -1
-		for _, h := range t.holds {
-			h.renewedLocked(sent, asked)
-		}
-	}
-	t.room.mu.Unlock()
-	if current && verdict != lua.Kept {
-		t.loseUntil(sent, Removed)
 	}
 }

@@ -5,24 +5,39 @@ import (
 	"time"
 
 	"github.com/go-rlock/rlock/lua"
-	"github.com/go-rlock/rlock/watchdog"
 )
 
 // renewBatch is the number of locks that one script renews.
 const renewBatch = 100
 
+// A vigil is what the watchdog keeps alive: a tenure from when it has a hold until it has none.
+type vigil struct {
+	tenure *tenure
+	number int // of the tenure's vigils
+}
+
+// lastsLocked reports whether the tenure is still in it.
+func (v vigil) lastsLocked() bool { return v.tenure.watch != nil && v.tenure.vigils == v.number }
+
 // renew is what the watchdog does with a batch: it extends the leases of holds that
-// it keeps, and looks whether the others are still there.
-func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
+// it keeps, and looks whether the others are still there. It leaves out what has ended since
+// the batch was made: nobody would wait for its answer, which is none on later holds.
+func (c *Client) renew(ctx context.Context, batch []vigil) error {
 	sent := time.Now()
-	renewals := make([]lua.Renewal, 0, len(tenures))
-	watches := make([]*watchdog.Watch[*tenure], 0, len(tenures))
-	for _, t := range tenures {
+	renewals := make([]lua.Renewal, 0, len(batch))
+	vigils := make([]vigil, 0, len(batch))
+	for _, v := range batch {
+		t := v.tenure
 		t.room.mu.Lock()
-		watches = append(watches, t.watch)
-		renewals = append(renewals, lua.Renewal{Key: t.room.names.lock, Owner: t.field, Lease: t.dueLocked(sent)})
-		t.asked = true
+		if v.lastsLocked() {
+			vigils = append(vigils, v)
+			renewals = append(renewals, lua.Renewal{Key: t.room.names.lock, Owner: t.field, Lease: t.dueLocked(sent)})
+			t.asked = true
+		}
 		t.room.mu.Unlock()
+	}
+	if len(renewals) == 0 {
+		return nil
 	}
 	p := patience{ctx: ctx, limit: sent.Add(min(scriptLimit, max(c.watchdogTimeout/3, c.gracePeriod)))}
 	var verdicts []lua.Verdict
@@ -33,15 +48,44 @@ func (c *Client) renew(ctx context.Context, tenures []*tenure) error {
 	if err != nil {
 		err = classify(err)
 		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
-		for _, t := range tenures {
-			t.room.mu.Lock()
-			t.asked, t.failed = false, err
-			t.room.mu.Unlock()
+		for _, v := range vigils {
+			v.failed(err)
 		}
 		return err
 	}
-	for i, t := range tenures {
-		t.renewed(watches[i], sent, renewals[i].Lease, verdicts[i])
+	for i, v := range vigils {
+		v.renewed(sent, renewals[i].Lease, verdicts[i])
 	}
 	return nil
+}
+
+// failed notes why a renewal failed.
+func (v vigil) failed(err error) {
+	t := v.tenure
+	t.room.mu.Lock()
+	defer t.room.mu.Unlock()
+	if v.lastsLocked() {
+		t.asked, t.failed = false, err
+	}
+}
+
+// renewed notes what the server said to a renewal that was sent at the given time and asked
+// for the given lease. A verdict on a vigil that ended meanwhile is not on what is held now.
+func (v vigil) renewed(sent time.Time, asked time.Duration, verdict lua.Verdict) {
+	t := v.tenure
+	t.room.mu.Lock()
+	current := v.lastsLocked()
+	if current {
+		t.asked, t.failed = false, nil
+	}
+	if current && verdict == lua.Kept {
+		t.room.line.behind = -1
+		for _, h := range t.holds {
+			h.renewedLocked(sent, asked)
+		}
+	}
+	t.room.mu.Unlock()
+	if current && verdict != lua.Kept {
+		t.loseUntil(sent, Removed)
+	}
 }

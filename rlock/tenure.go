@@ -14,8 +14,8 @@ import (
 )
 
 // A tenure is one owner's relation to one lock, from its first attempt until its
-// last hold or attempt has ended. The owner's name on the wire stays the same for
-// as long.
+// last hold or attempt has ended, and again if the owner comes back before it is
+// forgotten. The owner's name on the wire stays the same for as long.
 type tenure struct {
 	client *Client
 	room   *room // the lock
@@ -56,7 +56,8 @@ type tenure struct {
 	waiting   int    // waiters in the room
 	lastSpent uint64 // the room's last attempt to leave a ticket before the last hold
 
-	watch *watchdog.Watch[*tenure] // while there are holds
+	watch  *watchdog.Watch[vigil] // while there are holds
+	vigils int                    // so far
 	// asked is whether a renewal is unanswered, failed why the last one failed.
 	asked  bool
 	failed error
@@ -291,7 +292,8 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	t.holds = append(t.holds, h)
 	t.lastSpent = t.room.line.attempt
 	if t.watch == nil {
-		t.watch = t.client.dog.Add(t)
+		t.vigils++
+		t.watch = t.client.dog.Add(vigil{t, t.vigils})
 		t.asked, t.failed = false, nil
 	}
 	t.room.grantedLocked(t, now.Add(lease))
