@@ -184,12 +184,16 @@ func TestInterruptEndsAndUnlocks(t *testing.T) {
 	}
 }
 
-// With the server paused, a process cannot finish its turn.
+// A process that holds until it is told to stop, and then must write to a server that is
+// paused, cannot finish its turn.
 func TestSecondInterruptKills(t *testing.T) {
 	server := redistest.Start(t)
-	p := startDemo(t, "--redis", server.URL(), "--iterations", "1000000", "--lock", "spin")
+	p := startDemo(t, "--redis", server.URL(), "--processes", "2", "--lock", "none", "--hold", "1h")
 	p.workers(t)
-	counting(t, client(t, server.URL()))
+	eventually(t, "both hold: each has read the counter for the second time", func() bool {
+		stats, _ := server.Do(t, "INFO", "commandstats").(string)
+		return strings.Contains(stats, "cmdstat_get:calls=4,")
+	})
 	server.Pause(t)
 	p.signal(t, syscall.SIGINT)
 	eventually(t, "the first one is seen", func() bool { return strings.Contains(p.stderr.String(), "once more kills them") })
