@@ -187,6 +187,7 @@ func TestTryDoWaitsForAsLongAsItIsToldAndRunsNothingWithoutTheLock(t *testing.T)
 				require.NoError(t, lock.TryDo(t.Context(), wait, func(context.Context) error { ran = true; return nil }))
 				assert.True(t, ran)
 				went(t, start, wait*3/2)
+				synctest.Wait() // until Unlock has its answer too
 			})
 		})
 	}

@@ -218,12 +218,17 @@ func TestWaitersSendNothingWhileTheySleep(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var waiting []<-chan call
-	for range 200 {
+	wait := func() {
 		waiting = append(waiting, inBackground(ctx, func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) }))
 	}
+	wait()
 	awaitListener(t, s, lock.Name())
-	awaitSleepers(t, 200)
-	until(t, soon, "the one in front has tried behind the subscription", func() bool { return s.CommandStats(t)["pttl"].Calls > 1 })
+	until(t, soon, "it has tried behind the subscription too", func() bool { return s.CommandStats(t)["pttl"].Calls > 1 })
+	const behind = 199
+	for range behind {
+		wait()
+	}
+	awaitSleepers(t, 1+behind)
 	s.ResetStats(t)
 	quiet := time.NewTimer(500 * time.Millisecond)
 	<-quiet.C
