@@ -77,7 +77,6 @@ func (r *room) released(payload string) {
 	if payload != "0" && payload != "1" {
 		return
 	}
-	r.heard++
 	r.dueLocked()
 	if r.own > 0 {
 		r.own--
@@ -101,7 +100,6 @@ func (e *ear) Subscribed() {
 		return
 	}
 	r.fault, r.own = nil, 0
-	r.heard++
 	r.dueLocked()
 }
 
@@ -138,6 +136,6 @@ func (e *ear) Interrupted(err error) {
 		r.deaf++
 	}
 	r.own = 0
-	r.heard++
+	r.news++
 	r.faultLocked(err, time.Now())
 }

@@ -2,6 +2,7 @@ package rlock_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -16,8 +17,10 @@ import (
 	"github.com/go-rlock/rlock/rlock"
 )
 
-// A delay holds back what comes on a client's pub/sub connection, between begin and end.
+// A delay holds back what comes on connections of a client, between begin and end.
 type delay struct {
+	word string // which connections: those on which this was sent; empty: that of pub/sub
+
 	mu   sync.Mutex
 	over chan struct{} // nil: nothing is held back
 }
@@ -44,20 +47,20 @@ func (d *delay) wait() {
 	}
 }
 
-// A delayedConn is a connection that is delayed once it subscribes. Whoever writes to it
-// is not held up by that.
+// A delayedConn is a connection that is delayed once its delay's word was sent on it. Whoever
+// writes to it is not held up by that.
 type delayedConn struct {
 	net.Conn
 
 	delay  *delay
-	pubsub atomic.Bool
+	slow   atomic.Bool
 	chunks chan []byte // that were read and not delivered yet
 	rest   []byte      // of a chunk
 }
 
 func (c *delayedConn) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte("SUBSCRIBE")) {
-		c.pubsub.Store(true)
+	if bytes.Contains(b, []byte(cmp.Or(c.delay.word, "SUBSCRIBE"))) {
+		c.slow.Store(true)
 	}
 	return c.Conn.Write(b)
 }
@@ -78,7 +81,7 @@ func (c *delayedConn) fill() {
 func (c *delayedConn) Read(b []byte) (int, error) {
 	if len(c.rest) == 0 {
 		c.rest = <-c.chunks
-		if c.pubsub.Load() {
+		if c.slow.Load() {
 			c.delay.wait()
 		}
 	}
@@ -96,7 +99,7 @@ func (w *world) delayed(t *testing.T, d *delay) *rlock.Client {
 	return w.clientOver(t, w.connect(w.dialler, wrapping(d.wrap)), on)
 }
 
-// wrap makes the delay hold back the messages that come on a connection.
+// wrap makes the delay hold back what comes on a connection.
 func (d *delay) wrap(conn net.Conn) net.Conn {
 	delayed := &delayedConn{Conn: conn, delay: d, chunks: make(chan []byte, 100)}
 	go delayed.fill()

@@ -25,7 +25,7 @@ type room struct {
 	ears   []*ear // the channels that are listened to; nil if none are
 	joined bool   // the ears are there or about to be
 	deaf   int    // ears whose subscription is not confirmed
-	heard  uint64 // counts what was heard on the public channel
+	news   uint64 // counts what was heard and done that may have freed the lock
 	linger *time.Timer
 
 	due   bool      // whoever is in front shall try now
@@ -43,16 +43,16 @@ type room struct {
 	line line
 }
 
-// A glance is what was known of a lock's channel before an attempt.
+// A glance is what was known of a lock before an attempt.
 type glance struct {
 	active bool
-	heard  uint64
+	news   uint64
 }
 
 func (r *room) glance() glance {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return glance{active: r.activeLocked(), heard: r.heard}
+	return glance{active: r.activeLocked(), news: r.news}
 }
 
 // contended reports whether somebody of this process waits, or did until just now.
@@ -170,6 +170,7 @@ func (r *room) faultLocked(err error, began time.Time) {
 
 // dueLocked makes whoever is in front try now.
 func (r *room) dueLocked() {
+	r.news++
 	r.due = true
 	r.nudgeLocked()
 }

@@ -51,15 +51,15 @@ func (r *room) join(a *acquisition) *waiter {
 	return w
 }
 
-// knows tells a new waiter what its attempt has found, and what was known before:
-// whatever was heard since may be the very release that is being waited for.
+// knows tells a new waiter what its attempt has found, and what was known before: the news
+// since may be the very release that is being waited for.
 func (w *waiter) knows(before glance, got outcome) {
 	r := w.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.takenLocked(got)
 	if r.front() == w { // else whoever is in front heard it
-		r.due = r.activeLocked() && before != glance{active: true, heard: r.heard}
+		r.due = r.activeLocked() && before != glance{active: true, news: r.news}
 	}
 }
 
