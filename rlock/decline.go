@@ -110,8 +110,13 @@ func (t *tenure) decline() {
 		return
 	}
 	var uncertain bool
-	if _, err := t.passOn(context.Background(), &uncertain); err != nil {
-		t.client.log.Warn("rlock: a lock that was granted too late could not be passed on; it ends with its lease",
+	_, err := t.passOn(context.Background(), &uncertain)
+	switch {
+	case passing(err):
+		t.client.retire(t) // who gives it back later must not find another hold of the owner
+		t.undoRest()
+	case err != nil:
+		t.client.log.Warn("rlock: a lock that was granted too late cannot be passed on; it ends with its lease",
 			"lock", t.room.names.lock, "error", err)
 	}
 }

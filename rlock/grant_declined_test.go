@@ -124,30 +124,38 @@ func TestGrantThatIsLeftToAWaiterWhoGivesUpIsPassedOnAtOnce(t *testing.T) {
 // A waiter that cannot use what it was granted, because the first lease does not cover its
 // minimum, asks for the lock. The server is loading, and the waiter gives up.
 func TestGrantOfAWaiterWhoTriedInVainIsPassedOnWhenItGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		var late delay
-		here := w.delayed(t, &late).NewLock("orders")
-		first := must(t)(w.lock(t, "orders", on).Lock(stranger(t)))
-		ctx, cancel := context.WithCancel(stranger(t))
-		waiting := later(func() attempt { return attempted(here.Lock(ctx, rlock.WithMinHold(time.Minute))) })
-		synctest.Wait()
-		order := make(chan string, 1)
-		enlist(stranger(t), t, w.lock(t, "orders", on), order, "next")
+	for name, c := range map[string]struct{ outage, soon time.Duration }{
+		"Answered":                    {0, 100 * time.Millisecond},
+		"RefusedBeyondTheGracePeriod": {1500 * time.Millisecond, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var late delay
+				here := w.delayed(t, &late).NewLock("orders")
+				first := must(t)(w.lock(t, "orders", on).Lock(stranger(t)))
+				ctx, cancel := context.WithCancel(stranger(t))
+				waiting := later(func() attempt { return attempted(here.Lock(ctx, rlock.WithMinHold(time.Minute))) })
+				synctest.Wait()
+				order := make(chan string, 1)
+				enlist(stranger(t), t, w.lock(t, "orders", on), order, "next")
 
-		late.begin()
-		require.NoError(t, first.Unlock(t.Context()))
-		synctest.Wait()
-		w.refuse(loading)
-		late.end()
-		synctest.Wait()
-		cancel()
-		require.ErrorIs(t, await(t, waiting).err, context.Canceled)
-		w.repair()
-		start := time.Now()
-		require.Equal(t, "next", await(t, order))
-		assert.Less(t, time.Since(start), 100*time.Millisecond)
-	})
+				late.begin()
+				require.NoError(t, first.Unlock(t.Context()))
+				synctest.Wait()
+				w.refuse(loading)
+				late.end()
+				synctest.Wait()
+				cancel()
+				require.ErrorIs(t, await(t, waiting).err, context.Canceled)
+				time.Sleep(c.outage)
+				w.repair()
+				start := time.Now()
+				require.Equal(t, "next", await(t, order))
+				assert.Less(t, time.Since(start), c.soon)
+			})
+		})
+	}
 }
 
 // The waiter in front is claimed for a lock that its process has lost without knowing. It is
