@@ -61,10 +61,11 @@ func Keep(ctx context.Context, client rueidis.Client, key, owner, keeper string,
 }
 
 // Reduce sets the number of the owner's holds on the lock at key, at least 1, and
-// the lock's time to live. It never creates a lock.
-func Reduce(ctx context.Context, client rueidis.Client, key, owner string, holds int, lease time.Duration) (Released, error) {
+// the lock's time to live. It never creates a lock. On channel, unless that is empty, it tells
+// of a time to live that has become shorter.
+func Reduce(ctx context.Context, client rueidis.Client, key, owner string, holds int, lease time.Duration, channel string) (Released, error) {
 	status, value, err := pair(reduceScript.Exec(ctx, client,
-		[]string{key}, []string{owner, strconv.Itoa(holds), milliseconds(lease)}))
+		[]string{key}, []string{owner, strconv.Itoa(holds), milliseconds(lease), channel}))
 	if err != nil || status == Done {
 		return Released{Status: status}, err
 	}

@@ -21,8 +21,12 @@ func forceRelease(ctx context.Context, w world) (any, error) {
 }
 
 func reduce(holds int, lease time.Duration) func(context.Context, world) (any, error) {
+	return reduceAndTell(holds, lease, "")
+}
+
+func reduceAndTell(holds int, lease time.Duration, channel string) func(context.Context, world) (any, error) {
 	return func(ctx context.Context, w world) (any, error) {
-		return lua.Reduce(ctx, w, key, me, holds, lease)
+		return lua.Reduce(ctx, w, key, me, holds, lease, channel)
 	}
 }
 
@@ -115,6 +119,18 @@ func TestReduceStatesCountAndLease(t *testing.T) {
 		{
 			name: "WithoutExpiry", before: hash(eternal, me, "2"), run: reduce(1, 30*s),
 			reply: done, after: hash(30*s, me, "1"), again: done,
+		},
+		{
+			name: "ShorterLeaseIsTold", before: hash(120*s, me, "3"), run: reduceAndTell(2, 30*s, beacon),
+			reply: done, after: hash(30*s, me, "2"), again: done, says: []string{beacon + " look 30000"},
+		},
+		{
+			name: "LeaseThatWasEndlessIsTold", before: hash(eternal, me, "3"), run: reduceAndTell(2, 30*s, beacon),
+			reply: done, after: hash(30*s, me, "2"), again: done, says: []string{beacon + " look 30000"},
+		},
+		{
+			name: "LongerLeaseIsNoNews", before: hash(20*s, me, "3"), run: reduceAndTell(1, 60*s, beacon),
+			reply: done, after: hash(60*s, me, "1"), again: done,
 		},
 		{name: "FreeLock", before: nothing, run: reduce(1, 30*s), reply: free, after: nothing, again: free},
 		{

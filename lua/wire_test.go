@@ -54,7 +54,7 @@ func TestLockIsAHashOfItsOwnerAndADecimalCount(t *testing.T) {
 						verdicts, err := lua.Renew(t.Context(), w, []lua.Renewal{{Key: key, Owner: owner, Lease: 60 * time.Second}})
 						require.NoError(t, err)
 						assert.Equal(t, []lua.Verdict{lua.Kept}, verdicts)
-						_, err = lua.Reduce(t.Context(), w, key, owner, 10, 40*time.Second)
+						_, err = lua.Reduce(t.Context(), w, key, owner, 10, 40*time.Second, "")
 						require.NoError(t, err)
 						w.requireContent(t, key, hash(40*time.Second, owner, "10"))
 						state, err := lua.Inspect(t.Context(), w, key)
@@ -151,7 +151,7 @@ func TestLeasesAreWholeMillisecondsRoundedUp(t *testing.T) {
 			assert.Equal(t, want, ttl(), "renew with %v", lease)
 
 			w.do(t, "PEXPIRE", key, "100000")
-			_, err = lua.Reduce(t.Context(), w, key, me, 1, lease)
+			_, err = lua.Reduce(t.Context(), w, key, me, 1, lease, "")
 			require.NoError(t, err)
 			assert.Equal(t, want, ttl(), "reduce with %v", lease)
 

@@ -39,7 +39,7 @@ type line struct {
 	// expect a longer lease than a first one, and have to be told when to look; -1: all.
 	behind int
 
-	look time.Time   // when to look should nothing be heard: the one before was granted the lock
+	look time.Time   // when to look should nothing be heard: the lease ends sooner than was known
 	heir *time.Timer // looks after the last grant to another process
 }
 
@@ -97,21 +97,31 @@ func (l *line) queued(thought, ticket string) {
 	}
 }
 
-// announced hears the beacon: a public release follows, for those who do not know
-// about tickets.
-func (r *room) announced(string) {
-	r.after = time.Now().Add(standBack)
+// announced hears the beacon: the lease has become shorter, or a public release follows,
+// for those who do not know about tickets.
+func (r *room) announced(payload string) {
+	if payload == "public" {
+		r.after = time.Now().Add(standBack)
+		return
+	}
+	r.lookIf(payload)
+}
+
+// lookIf sets when to look if that is what was said.
+func (r *room) lookIf(payload string) (said bool) {
+	ms, said := strings.CutPrefix(payload, "look ")
+	if n, err := strconv.ParseInt(ms, 10, 64); said && err == nil && n >= 0 && n <= maxDuration.Milliseconds() {
+		r.line.look = time.Now().Add(time.Duration(n)*time.Millisecond + 2*heirDelay)
+		if r.line.look.Before(r.until) {
+			r.untilLocked(r.line.look)
+		}
+	}
+	return said
 }
 
 // told hears what is said to this client about the lock.
 func (r *room) told(payload string) {
-	if ms, ok := strings.CutPrefix(payload, "look "); ok {
-		if n, err := strconv.ParseInt(ms, 10, 64); err == nil && n >= 0 {
-			r.line.look = time.Now().Add(time.Duration(n)*time.Millisecond + 2*heirDelay)
-			if r.line.look.Before(r.until) {
-				r.untilLocked(r.line.look)
-			}
-		}
+	if r.lookIf(payload) {
 		return
 	}
 	g, ok := parseGrant(payload)

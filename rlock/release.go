@@ -69,9 +69,13 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 // reduce gives back some of the holds, h among them, and keeps the rest.
 func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int, lease time.Duration) error {
 	c := t.client
+	channel := ""
+	if c.handsOver() {
+		channel = t.room.names.beacon()
+	}
 	var got lua.Released
 	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		got, err = lua.Reduce(ctx, c.rdb, t.room.names.lock, t.field, rest, lease)
+		got, err = lua.Reduce(ctx, c.rdb, t.room.names.lock, t.field, rest, lease, channel)
 		return err
 	})
 	if open { // a late copy may still shorten the lease of this tenure's later holds

@@ -40,3 +40,23 @@ func TestLossDuringTheFirstTryOfAnotherOwnerWakesIt(t *testing.T) {
 		require.NoError(t, got.hold.Unlock(t.Context()))
 	})
 }
+
+// The inner hold has a longer lease than the outer one, and is given back. Whoever waits
+// elsewhere knows of the longer lease. Then the outer one ends, of which nothing tells.
+func TestWaitersOfOtherProcessesLearnThatALeaseHasBecomeShorter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		here, there := w.lock(t, "orders", on), w.lock(t, "orders", on)
+		start := time.Now()
+		must(t)(here.Lock(t.Context(), rlock.WithLease(10*time.Second)))
+		inner := must(t)(here.Lock(t.Context(), rlock.WithLease(time.Hour)))
+		order := make(chan string, 2)
+		enlist(stranger(t), t, there, order, "there")
+		enlist(stranger(t), t, w.lock(t, "orders", on), order, "third")
+		require.NoError(t, inner.Unlock(t.Context()))
+
+		require.Equal(t, "there", await(t, order))
+		assert.WithinDuration(t, start.Add(10*time.Second), time.Now(), 100*time.Millisecond)
+		require.Equal(t, "third", await(t, order))
+	})
+}
