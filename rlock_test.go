@@ -132,6 +132,27 @@ func TestFrozenHolderLearnsOfItsLossFromTheFirstLook(t *testing.T) {
 	}
 }
 
+func TestFrozenWorkLearnsOfItsLossFromTheFirstLook(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"ContextErr", "ContextDone"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			name := fresh(t)
+			job := worker.Job{Name: name, WatchdogTimeout: 2 * time.Second}
+			frozen, other := obedient(t, job), obedient(t, job)
+			require.Equal(t, "freezing", frozen.Ask(t, "do "+name+" "+way)) // with SIGSTOP, while Do runs
+			held(t, other.Ask(t, "lock "+name))
+
+			frozen.Tell(t, "") // it is there when the process goes on
+			frozen.Signal(t, syscall.SIGCONT)
+			lost := []string{"lost: lease expired", "lost: server unreachable"}
+			assert.Contains(t, lost, frozen.Hear(t), "the context of the work")
+			assert.Contains(t, lost, frozen.Hear(t), "Do")
+			assert.Equal(t, "nil", other.Ask(t, "unlock"), "the other one's hold is not touched")
+		})
+	}
+}
+
 func TestKilledWaiterDisturbsNobody(t *testing.T) {
 	t.Parallel()
 	name := fresh(t)

@@ -7,7 +7,7 @@ import (
 )
 
 // Do locks, runs work, and unlocks, also when work panics. The context of work ends
-// when ctx ends or the lock is lost. Do returns the error of Lock, and then work was
+// when ctx ends or the lock is lost; it looks at the clocks, as Hold.Context does. Do returns the error of Lock, and then work was
 // not run; else the errors of work and of Unlock joined, so that errors.Is finds
 // ErrLost if the lock was lost while work ran.
 func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, options ...LockOption) error {
@@ -38,5 +38,30 @@ func (h *Hold) do(ctx context.Context, work func(ctx context.Context) error) (er
 	both, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // the work's context inherits from ctx and ends with either
-	return work(both)
+	return work(workContext{both, h, cancel}) //nolint:contextcheck // as above
+}
+
+// A workContext is the context of work that a hold is for. It looks at the clocks.
+type workContext struct {
+	context.Context
+
+	hold   *Hold
+	cancel context.CancelCauseFunc
+}
+
+// look ends the context if the hold has ended.
+func (c workContext) look() {
+	if held := c.hold.Context(); held.Err() != nil {
+		c.cancel(context.Cause(held))
+	}
+}
+
+func (c workContext) Done() <-chan struct{} {
+	c.look()
+	return c.Context.Done()
+}
+
+func (c workContext) Err() error {
+	c.look()
+	return c.Context.Err()
 }

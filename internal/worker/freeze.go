@@ -7,12 +7,10 @@ import (
 	"runtime"
 	"syscall"
 	"unsafe"
-
-	"github.com/go-rlock/rlock/rlock"
 )
 
 // freeze says "freezing" and stops the whole process with SIGSTOP. When it goes on, and
-// the parent has sent one byte, it looks at the hold at once and returns what it saw.
+// the parent has sent one byte, it looks at once and returns what it saw.
 //
 // It is about what a process knows that did not run for a while, before any timer has
 // fired. A process that is stopped from outside, or a goroutine that waits in an
@@ -20,7 +18,7 @@ import (
 // this goroutine keeps the only processor that there is, and both stops and reads by
 // system calls of which the scheduler knows nothing: nothing else can run between the
 // thaw and the look.
-func (o *obedient) freeze(hold *rlock.Hold, way string) string {
+func (o *obedient) freeze(look func() string) string {
 	pid, input := uintptr(os.Getpid()), os.Stdin.Fd()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	o.say("freezing")
@@ -33,7 +31,7 @@ func (o *obedient) freeze(hold *rlock.Hold, way string) string {
 		n, _, failed := syscall.RawSyscall(syscall.SYS_READ, input, uintptr(unsafe.Pointer(&b)), 1)
 		switch {
 		case n == 1:
-			return look(hold, way)
+			return look()
 		case n == 0:
 			return "error: the parent is gone"
 		case failed != syscall.EINTR:

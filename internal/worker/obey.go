@@ -91,7 +91,14 @@ func (o *obedient) do(words []string) string {
 	case "look":
 		return look(o.holds[len(o.holds)-1], name)
 	case "freeze": // until SIGCONT and one more byte from the parent
-		return o.freeze(o.holds[len(o.holds)-1], name)
+		hold := o.holds[len(o.holds)-1]
+		return o.freeze(func() string { return look(hold, name) })
+	case "do": // freeze with the lock, and say what the work's context says
+		err := o.client.NewLock(name).Do(ctx, func(ctx context.Context) error {
+			o.say("%s", o.freeze(func() string { return lookAt(ctx, words[2]) }))
+			return nil
+		})
+		return kind(err)
 	}
 	return "error: there is no such command"
 }
@@ -118,14 +125,19 @@ func look(hold *rlock.Hold, way string) string {
 		default:
 			return "nil"
 		}
+	}
+	return lookAt(hold.Context(), way)
+}
+
+// lookAt returns what a context says in one of the ways in which it can be asked.
+func lookAt(ctx context.Context, way string) string {
+	switch way {
 	case "ContextErr":
-		ctx := hold.Context()
 		if ctx.Err() == nil {
 			return "nil"
 		}
 		return kind(context.Cause(ctx))
 	case "ContextDone":
-		ctx := hold.Context()
 		select {
 		case <-ctx.Done():
 			return kind(context.Cause(ctx))
