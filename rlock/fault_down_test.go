@@ -49,6 +49,7 @@ func TestFirstAttemptReturnsTheFaultOfAServerThatIsDown(t *testing.T) {
 			}
 
 			s.Restart(t)
+			reach(t, lock)
 			takeAndRelease(t, client, lock.Name())
 		})
 	}

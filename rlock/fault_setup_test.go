@@ -241,6 +241,16 @@ func requireFree(t *testing.T, s *redistest.Server, name string) {
 	require.Empty(t, holders(t, s, name), "somebody has the lock %s", name)
 }
 
+// reach waits until the client has a connection to a server that was down: an operation may
+// meet the end of another one's attempt to connect, which began before.
+func reach(t *testing.T, lock *rlock.Lock) {
+	t.Helper()
+	until(t, soon, "the server can be reached", func() bool {
+		_, err := lock.Inspect(t.Context())
+		return err == nil
+	})
+}
+
 // takeAndRelease takes the lock as a new owner, at once but for the undoing of what was
 // abandoned, and gives it back.
 func takeAndRelease(t *testing.T, client *rlock.Client, name string) {

@@ -31,6 +31,7 @@ func TestProgramMayStartWhileTheServerIsDown(t *testing.T) {
 	require.ErrorIs(t, err, rlock.ErrUnavailable)
 
 	s.Restart(t)
+	reach(t, lock)
 	takeAndRelease(t, client, lock.Name())
 	require.NoError(t, client.Close())
 }
