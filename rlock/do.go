@@ -35,10 +35,10 @@ func (h *Hold) do(ctx context.Context, work func(ctx context.Context) error) (er
 		err = errors.Join(err, h.Unlock(ctx))
 	}()
 	held := h.Context()
-	both, cancel := context.WithCancelCause(ctx)
+	both, cancel := context.WithCancelCause(ctx) // ends with either
 	defer cancel(nil)
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // the work's context inherits from ctx and ends with either
-	return work(workContext{both, h, cancel}) //nolint:contextcheck // as above
+	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // it inherits from ctx
+	return work(workContext{both, h, cancel})                               //nolint:contextcheck // it inherits from ctx
 }
 
 // A workContext is the context of work that a hold is for. It looks at the clocks.
