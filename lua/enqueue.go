@@ -68,7 +68,7 @@ func Ticket(owner string, attempt uint64, lease time.Duration) string {
 
 // Withdraw takes a ticket out of a lock's queue and reports whether it was served
 // before, so that its owner has the lock.
-func Withdraw(ctx context.Context, client rueidis.Client, key, queue, tail, owner, ticket string) (served bool, err error) {
-	status, _, err := pair(withdrawScript.Exec(ctx, client, []string{key, queue}, []string{owner, ticket, tail}))
+func Withdraw(ctx context.Context, client rueidis.Client, key, queue, owner, ticket string) (served bool, err error) {
+	status, _, err := pair(withdrawScript.Exec(ctx, client, []string{key, queue}, []string{owner, ticket}))
 	return status == Done, err
 }

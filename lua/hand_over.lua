@@ -4,6 +4,9 @@
 -- ARGV[1]  owner
 -- ARGV[2]  next owner
 -- ARGV[3]  its lease in milliseconds
+-- ARGV[4]  channel on which waiters listen, who are told if the lease becomes shorter than it
+--          was; empty: it does not
+-- ARGV[5]  channel of those who know about tickets
 --
 -- Returns {1, 0}     the next owner has the lock
 --         {1, 1}     the next owner had it already, and the owner had no hold
@@ -18,12 +21,16 @@ if field[1] and field[2] then
   return {3, 0}
 end
 if field[1] then
+  local pttl = ARGV[4] ~= '' and redis.call('PTTL', key)
   redis.call('DEL', key)
   redis.call('HSET', key, new, '1')
   local limited = redis.pcall('PEXPIRE', key, lease)
   if limited ~= 1 then -- refused (an ACL): do not leave a lock that never ends
     redis.call('DEL', key)
     return limited
+  end
+  if pttl then
+    shorter(pttl, lease, ARGV[4], ARGV[5])
   end
   return {1, 0}
 end

@@ -12,11 +12,11 @@ import (
 const neighbour = "11111111-2222-3333-4444-555555555555:58"
 
 func handOver(ctx context.Context, w world) (any, error) {
-	return lua.HandOver(ctx, w, key, me, neighbour, 30*time.Second)
+	return lua.HandOver(ctx, w, key, me, neighbour, 30*time.Second, lua.Told{})
 }
 
 func withdraw(ctx context.Context, w world) (any, error) {
-	return lua.Withdraw(ctx, w, key, queue, tail, me, mine)
+	return lua.Withdraw(ctx, w, key, queue, me, mine)
 }
 
 // handedBefore is the answer to a second copy.

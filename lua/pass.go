@@ -15,8 +15,8 @@ var (
 	//go:embed hand_over.lua
 	handOverSource string
 
-	passScript     = rueidis.NewLuaScript(passSource)
-	handOverScript = rueidis.NewLuaScript(handOverSource)
+	passScript     = rueidis.NewLuaScript(shorterSource + passSource)
+	handOverScript = rueidis.NewLuaScript(shorterSource + handOverSource)
 )
 
 // Successor says who has a lock after [Pass].
@@ -34,8 +34,8 @@ const (
 
 // Passing is how a lock is to be passed on by [Pass].
 type Passing struct {
-	// Key is the lock, Queue the list of its tickets, Tail the end of the names of its
-	// channels.
+	// Key is the lock, Queue the list of its tickets, Tail the end of the names of the
+	// channels on which all listen.
 	Key, Queue, Tail string
 	// Owner is who gives the lock away. Empty: nobody does, and the queue is served if
 	// the lease has ended.
@@ -53,6 +53,9 @@ type Passing struct {
 	Ticket    string
 	// Ahead lets the Neighbour come before the queue.
 	Ahead bool
+	// Shorter says that the Neighbour's lease may end before the present one, so that those
+	// who wait have to be told.
+	Shorter bool
 	// Stale is a ticket that is to leave the queue, or empty; AllStale means that every
 	// ticket of the owner's client is passed over.
 	Stale string
@@ -77,7 +80,7 @@ type Passed struct {
 func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error) {
 	args := []string{p.Owner, p.Tail, strconv.Itoa(p.Run), strconv.Itoa(p.Most), strconv.Itoa(p.Behind)}
 	if p.Neighbour != "" || p.Stale != "" {
-		args = append(args, p.Neighbour, milliseconds(p.Lease), p.Ticket, p.Stale, flag(p.Ahead))
+		args = append(args, p.Neighbour, milliseconds(p.Lease), p.Ticket, p.Stale, flag(p.Ahead), flag(p.Shorter))
 	}
 	var values [5]int64
 	if err := integers(passScript.Exec(ctx, client, []string{p.Key, p.Queue}, args), values[:]); err != nil {
@@ -97,10 +100,11 @@ func Pass(ctx context.Context, client rueidis.Client, p Passing) (Passed, error)
 	return passed, nil
 }
 
-// HandOver gives the lock at key to another owner of the same client, if owner has it.
-func HandOver(ctx context.Context, client rueidis.Client, key, owner, next string, lease time.Duration) (Released, error) {
+// HandOver gives the lock at key to another owner of the same client, if owner has it. Told,
+// unless it is zero, is who learns of a lease that ends before the present one.
+func HandOver(ctx context.Context, client rueidis.Client, key, owner, next string, lease time.Duration, told Told) (Released, error) {
 	status, value, err := pair(handOverScript.Exec(ctx, client,
-		[]string{key}, []string{owner, next, milliseconds(lease)}))
+		[]string{key}, []string{owner, next, milliseconds(lease), told.Channel, told.Beacon}))
 	if err != nil || status == Done {
 		return Released{Status: status, Before: value == 1}, err
 	}

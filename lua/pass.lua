@@ -3,9 +3,10 @@
 -- to whoever takes it.
 --
 -- KEYS[1]  lock: a hash with one field, owner -> number of holds
--- KEYS[2]  queue: a list of tickets, "<client>:<number> <attempt> <lease>"
+-- KEYS[2]  queue, rlock_queue:<tail of this lock only>: a list of tickets,
+--          "<client>:<number> <attempt> <lease>"
 -- ARGV[1]  owner; empty: nobody, serve the queue if the lease has ended
--- ARGV[2]  tail of the names of the lock's channels
+-- ARGV[2]  tail of the names of the public channel and the beacon
 -- ARGV[3]  hand-overs in a row so far
 -- ARGV[4]  most hand-overs in a row while somebody waits who does not know the queue
 -- ARGV[5]  how many tickets at the head may belong to processes that expect a longer lease
@@ -16,6 +17,7 @@
 -- ARGV[9]  a ticket of this process that is to leave the queue, or empty; *: all of its tickets
 --          are passed over
 -- ARGV[10] 1: the next waiter of the same process comes before the queue
+-- ARGV[11] 1: its lease may end before the present one, of which waiters are told then
 --
 -- Returns {1, 0, receivers, 0, 0}         public: the lock is free; -1 receivers if PUBLISH was refused
 --         {1, 1, before, 0, 0}            the next waiter of the same process has it; before is 1
@@ -35,7 +37,8 @@
 local key, queue, ahead = KEYS[1], KEYS[2], ARGV[10] == '1'
 local owner, tail, run, behind = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
 local neighbour, lease, ticket, stale = ARGV[6] or '', ARGV[7], ARGV[8] or '', ARGV[9] or ''
-local public = 'redisson_lock__channel:' .. tail
+local public, beacon = 'redisson_lock__channel:' .. tail, 'rlock_beacon:' .. tail
+local pttl -- of a lease that may become shorter
 
 -- listeners returns how many connections listen on each channel, of which there may
 -- be two; nobody, if the server refuses to tell.
@@ -48,7 +51,7 @@ local function listeners(...)
 end
 
 local function channel(client)
-  return 'rlock_grant:' .. tail .. ':' .. client
+  return 'rlock_grant:' .. string.sub(queue, #'rlock_queue:' + 1) .. ':' .. client
 end
 
 local function enqueue()
@@ -72,6 +75,16 @@ local function give(new, limit)
   end
   redis.call('DEL', key)
   return false
+end
+
+local function nearby()
+  if not give(neighbour, lease) then
+    return nil
+  end
+  if pttl then
+    shorter(pttl, lease, public, beacon)
+  end
+  return {1, 1, 0, 0, 0}
 end
 
 local function publish()
@@ -99,6 +112,7 @@ else
   if field[2] then
     return {3, 0, 0, 0, 0}
   end
+  pttl = ARGV[11] == '1' and redis.call('PTTL', key)
   redis.call('DEL', key)
 end
 
@@ -108,17 +122,18 @@ if stale ~= '' and stale ~= '*' then
   redis.pcall('LREM', queue, 1, stale)
 end
 if run >= tonumber(ARGV[4]) then
-  local everybody, insiders = listeners(public, 'rlock_beacon:' .. tail)
+  local everybody, insiders = listeners(public, beacon)
   if everybody > insiders then
     enqueue()
-    redis.pcall('PUBLISH', 'rlock_beacon:' .. tail, 'public')
+    redis.pcall('PUBLISH', beacon, 'public')
     return publish()
   end
   run = 0
 end
 
-if ahead and neighbour ~= '' and give(neighbour, lease) then
-  return {1, 1, 0, 0, 0}
+local given = ahead and neighbour ~= '' and nearby()
+if given then
+  return given
 end
 
 -- At most 16 dead tickets in one go; the next release goes on.
@@ -164,8 +179,9 @@ for _ = 1, 16 do
   end
 end
 
-if neighbour ~= '' and give(neighbour, lease) then
-  return {1, 1, 0, 0, 0}
+given = neighbour ~= '' and nearby()
+if given then
+  return given
 end
 -- An heir publishes too: some may wait for the end of a longer lease, because they do
 -- not know about tickets or because theirs lie behind too many dead ones.

@@ -18,13 +18,15 @@ var (
 	keepSource string
 	//go:embed reduce.lua
 	reduceSource string
+	//go:embed shorter.lua
+	shorterSource string // what scripts begin with that use it
 	//go:embed force_release.lua
 	forceReleaseSource string
 
 	releaseScript      = rueidis.NewLuaScript(releaseSource)
 	releaseAloneScript = rueidis.NewLuaScript(releaseAloneSource)
 	keepScript         = rueidis.NewLuaScript(keepSource)
-	reduceScript       = rueidis.NewLuaScript(reduceSource)
+	reduceScript       = rueidis.NewLuaScript(shorterSource + reduceSource)
 	forceReleaseScript = rueidis.NewLuaScript(forceReleaseSource)
 )
 
@@ -41,6 +43,13 @@ type Released struct {
 	// Before reports, from HandOver and Pass, that the next owner had the lock already and
 	// the owner had no hold. Unless an earlier copy did it, the owner had lost the lock.
 	Before bool
+}
+
+// Told is who is told that the lease of a lock has become shorter than they know.
+type Told struct {
+	// Channel is where waiters listen, Beacon where those of them do who know about tickets,
+	// or empty: then they are told like the others.
+	Channel, Beacon string
 }
 
 // Release deletes the lock at key if owner has it, and publishes that on channel.
@@ -61,11 +70,11 @@ func Keep(ctx context.Context, client rueidis.Client, key, owner, keeper string,
 }
 
 // Reduce sets the number of the owner's holds on the lock at key, at least 1, and
-// the lock's time to live. It never creates a lock. On channel, unless that is empty, it tells
-// of a time to live that has become shorter.
-func Reduce(ctx context.Context, client rueidis.Client, key, owner string, holds int, lease time.Duration, channel string) (Released, error) {
+// the lock's time to live. It never creates a lock. If its time to live becomes shorter, those
+// who wait are told.
+func Reduce(ctx context.Context, client rueidis.Client, key, owner string, holds int, lease time.Duration, told Told) (Released, error) {
 	status, value, err := pair(reduceScript.Exec(ctx, client,
-		[]string{key}, []string{owner, strconv.Itoa(holds), milliseconds(lease), channel}))
+		[]string{key}, []string{owner, strconv.Itoa(holds), milliseconds(lease), told.Channel, told.Beacon}))
 	if err != nil || status == Done {
 		return Released{Status: status}, err
 	}

@@ -21,14 +21,17 @@ func forceRelease(ctx context.Context, w world) (any, error) {
 }
 
 func reduce(holds int, lease time.Duration) func(context.Context, world) (any, error) {
-	return reduceAndTell(holds, lease, "")
+	return reduceAndTell(holds, lease, lua.Told{Channel: channel})
 }
 
-func reduceAndTell(holds int, lease time.Duration, channel string) func(context.Context, world) (any, error) {
+func reduceAndTell(holds int, lease time.Duration, told lua.Told) func(context.Context, world) (any, error) {
 	return func(ctx context.Context, w world) (any, error) {
-		return lua.Reduce(ctx, w, key, me, holds, lease, channel)
+		return lua.Reduce(ctx, w, key, me, holds, lease, told)
 	}
 }
+
+// everybody is who is told where tickets are used.
+var everybody = lua.Told{Channel: channel, Beacon: beacon}
 
 var (
 	done  = lua.Released{Status: lua.Done}
@@ -106,7 +109,7 @@ func TestReduceStatesCountAndLease(t *testing.T) {
 	check(t, []row{
 		{
 			name: "ShorterLease", before: hash(120*s, me, "3"), run: reduce(2, 30*s),
-			reply: done, after: hash(30*s, me, "2"), again: done,
+			reply: done, after: hash(30*s, me, "2"), again: done, says: []string{freed},
 		},
 		{
 			name: "LongerLease", before: hash(20*s, me, "3"), run: reduce(1, 60*s),
@@ -118,18 +121,23 @@ func TestReduceStatesCountAndLease(t *testing.T) {
 		},
 		{
 			name: "WithoutExpiry", before: hash(eternal, me, "2"), run: reduce(1, 30*s),
-			reply: done, after: hash(30*s, me, "1"), again: done,
+			reply: done, after: hash(30*s, me, "1"), again: done, says: []string{freed},
 		},
 		{
-			name: "ShorterLeaseIsTold", before: hash(120*s, me, "3"), run: reduceAndTell(2, 30*s, beacon),
+			name: "ShorterLeaseIsTold", before: hash(120*s, me, "3"), run: reduceAndTell(2, 30*s, everybody),
+			attend: []string{channel, beacon}, reply: done, after: hash(30*s, me, "2"), again: done, says: []string{beacon + " look 30000"},
+		},
+		{
+			name: "ShorterLeaseIsToldToStrangers", before: hash(120*s, me, "3"), run: reduceAndTell(2, 30*s, everybody),
+			attend: []string{channel, channel, beacon}, reply: done, after: hash(30*s, me, "2"), again: done,
+			says: []string{beacon + " look 30000", freed},
+		},
+		{
+			name: "LeaseThatWasEndlessIsTold", before: hash(eternal, me, "3"), run: reduceAndTell(2, 30*s, everybody),
 			reply: done, after: hash(30*s, me, "2"), again: done, says: []string{beacon + " look 30000"},
 		},
 		{
-			name: "LeaseThatWasEndlessIsTold", before: hash(eternal, me, "3"), run: reduceAndTell(2, 30*s, beacon),
-			reply: done, after: hash(30*s, me, "2"), again: done, says: []string{beacon + " look 30000"},
-		},
-		{
-			name: "LongerLeaseIsNoNews", before: hash(20*s, me, "3"), run: reduceAndTell(1, 60*s, beacon),
+			name: "LongerLeaseIsNoNews", before: hash(20*s, me, "3"), run: reduceAndTell(1, 60*s, everybody),
 			reply: done, after: hash(60*s, me, "1"), again: done,
 		},
 		{name: "FreeLock", before: nothing, run: reduce(1, 30*s), reply: free, after: nothing, again: free},

@@ -1,10 +1,9 @@
 -- withdraw: take a ticket out of a lock's queue.
 --
 -- KEYS[1]  lock: a hash with one field, owner -> number of holds
--- KEYS[2]  queue: a list of tickets
+-- KEYS[2]  queue, rlock_queue:<tail of this lock only>: a list of tickets
 -- ARGV[1]  owner
 -- ARGV[2]  ticket
--- ARGV[3]  tail of the names of the lock's channels
 --
 -- Returns {1, holds}  the ticket was served before: the owner has the lock
 --         {0, pttl}   it was not; pttl is -2 if the lock is free
@@ -25,7 +24,7 @@ if first and pttl ~= -1 and pttl <= 3000 then
   local head = redis.pcall('LINDEX', queue, 0)
   local client = type(head) == 'string' and string.match(head, '^([^:]+):')
   if client then
-    redis.pcall('PUBLISH', 'rlock_grant:' .. ARGV[3] .. ':' .. client, 'look ' .. math.max(pttl, 0))
+    redis.pcall('PUBLISH', 'rlock_grant:' .. string.sub(queue, #'rlock_queue:' + 1) .. ':' .. client, 'look ' .. math.max(pttl, 0))
   end
 end
 return {0, pttl}

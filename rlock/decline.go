@@ -46,11 +46,13 @@ func (w *waiter) abandonLocked() (after func()) {
 // now, or gives it up.
 func (w *waiter) withdrawLocked() (after func()) {
 	r := w.room
-	if w.attempt == 0 || w.attempt != r.line.attempt || r.line.ticket == "" {
+	if r.line.ticket == "" {
 		return nil
 	}
 	if r.queue.Len() > 0 {
-		r.dueLocked() // its ticket takes the place
+		if w.attempt == r.line.attempt {
+			r.dueLocked() // its ticket takes the place
+		}
 		return nil
 	}
 	ticket := r.line.ticket
@@ -72,7 +74,7 @@ func (c *Client) withdraw(r *room, ticket string) {
 	c.inName(r, leftBy(ticket), func(t *tenure) {
 		var served bool
 		_, f := c.ask(context.Background(), func(ctx context.Context) (err error) {
-			served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, r.names.tail, t.field, ticket)
+			served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, t.field, ticket)
 			return err
 		})
 		if f == nil && served {
@@ -131,9 +133,13 @@ func leftBy(ticket string) string {
 func (r *room) surrenderTicket(ctx context.Context, ticket string) error {
 	c := r.client
 	owner := leftBy(ticket)
+	t := c.adopt(r, owner)
+	defer c.leave(t)
+	t.take() // an attempt that leaves the ticket may be under way
+	defer t.give()
 	var served bool
 	_, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, r.names.tail, owner, ticket)
+		served, err = lua.Withdraw(ctx, c.rdb, r.names.lock, r.names.queue, owner, ticket)
 		return err
 	})
 	if f != nil {

@@ -71,6 +71,12 @@ func (t *tenure) spent(g *grant) bool {
 
 // mindLocked makes this process look when a grant of its may have ended unconfirmed.
 func (r *room) mindLocked(lease time.Duration) {
+	r.line.minded = time.Now().Add(longestFirst)
+	r.heirLocked(lease)
+}
+
+// heirLocked makes this process look when a lease may have ended.
+func (r *room) heirLocked(lease time.Duration) {
 	d := lease + heirDelay
 	if r.line.heir == nil {
 		r.line.heir = time.AfterFunc(d, r.inherit)
@@ -93,7 +99,12 @@ func (r *room) inherit() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		switch {
-		case f != nil || got.Status != lua.Done: // whoever has it is responsible
+		case f != nil:
+		case got.Status == lua.NotOwner && got.TTL > 0 && time.Now().Add(got.TTL).Before(r.line.minded):
+			// Whoever has it came by itself, and is not responsible; or it was served after this
+			// process, and is. Those in the queue may look no sooner than after a first lease.
+			r.heirLocked(got.TTL)
+		case got.Status != lua.Done: // the others look in time
 		case got.Successor == lua.Stranger:
 			c.anchored(anchor{sent: sent, server: got.Time})
 			r.mindLocked(got.First)

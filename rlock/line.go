@@ -16,6 +16,8 @@ const (
 	standBack = 3 * time.Millisecond
 	// heirDelay is how long after the end of a grant's first lease its granter looks.
 	heirDelay = 5 * time.Millisecond
+	// longestFirst is the longest first lease of a grant; see lua/pass.lua.
+	longestFirst = 3 * time.Second
 )
 
 // A line is a room's place in the queue of all processes that wait for a lock.
@@ -41,6 +43,8 @@ type line struct {
 
 	look time.Time   // when to look should nothing be heard: the lease ends sooner than was known
 	heir *time.Timer // looks after the last grant to another process
+	// minded is when those who wait look by themselves for what became of that grant.
+	minded time.Time
 }
 
 // handsOver reports whether locks are handed over.

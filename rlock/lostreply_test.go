@@ -42,9 +42,7 @@ func running(t *testing.T, script, name string) func(request []byte) bool {
 	if script == "release" && handover {
 		script = "release_alone"
 	}
-	source, err := os.ReadFile("../lua/" + script + ".lua")
-	require.NoError(t, err)
-	sum := sha1.Sum(source)
+	sum := sha1.Sum([]byte(sourceOf(t, script)))
 	id := []byte(hex.EncodeToString(sum[:]))
 	key := []byte("\r\n" + name + "\r\n")
 	return func(request []byte) bool { return bytes.Contains(request, id) && bytes.Contains(request, key) }
@@ -56,12 +54,24 @@ func loadScripts(t *testing.T, s *redistest.Server) {
 	files, err := os.ReadDir("../lua")
 	require.NoError(t, err)
 	for _, file := range files {
-		if strings.HasSuffix(file.Name(), ".lua") {
-			source, err := os.ReadFile("../lua/" + file.Name())
-			require.NoError(t, err)
-			s.Do(t, "SCRIPT", "LOAD", string(source))
+		if script, ok := strings.CutSuffix(file.Name(), ".lua"); ok {
+			s.Do(t, "SCRIPT", "LOAD", sourceOf(t, script))
 		}
 	}
+}
+
+// sourceOf returns what the server knows a script by: its file, behind that of the part that
+// it uses.
+func sourceOf(t *testing.T, script string) string {
+	t.Helper()
+	source, err := os.ReadFile("../lua/" + script + ".lua")
+	require.NoError(t, err)
+	if script == "shorter" || !strings.Contains(string(source), "shorter(pttl") {
+		return string(source)
+	}
+	part, err := os.ReadFile("../lua/shorter.lua")
+	require.NoError(t, err)
+	return string(part) + string(source)
 }
 
 // A scene is what a script runs in: a lock and the holds on it, outermost first.

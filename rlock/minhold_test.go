@@ -318,7 +318,7 @@ func TestLateScriptsOfTheOwnerDoNotTouchAKeptLock(t *testing.T) {
 		defer rdb.Close()
 		_, err = lua.Renew(t.Context(), rdb, []lua.Renewal{{Key: "orders", Owner: before.Owner, Lease: time.Minute}})
 		require.NoError(t, err)
-		_, err = lua.Reduce(t.Context(), rdb, "orders", before.Owner, 1, time.Minute, "")
+		_, err = lua.Reduce(t.Context(), rdb, "orders", before.Owner, 1, time.Minute, lua.Told{})
 		require.NoError(t, err)
 		_, err = lua.Acquire(t.Context(), rdb, "orders", before.Owner, 1, time.Minute)
 		require.NoError(t, err)

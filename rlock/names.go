@@ -23,23 +23,26 @@ func checkName(name string) error {
 // the lock, so that a cluster keeps them together.
 type names struct {
 	lock    string // a hash; the name that the user gave
-	tail    string // of the other names
+	tail    string // of the names of the channels on which all listen
 	channel string // on which releases are published
+	own     string // tail of the names that no other lock has
 	queue   string // a list: the tickets of those who wait
 }
 
 // namesOf derives the names as Redisson does: the lock's name becomes the hash tag
-// unless it has a brace of its own.
+// unless it has a brace of its own. So "a" and "{a}" share a channel, whose messages make
+// nobody an owner. What hands a lock over is not shared.
 func namesOf(lock string) names {
-	tail := lock
+	tail, own := lock, lock+":" // by which no other tail ends
 	if !strings.Contains(lock, "{") {
 		tail = "{" + lock + "}"
+		own = tail
 	}
-	return names{lock: lock, tail: tail, channel: "redisson_lock__channel:" + tail, queue: "rlock_queue:" + tail}
+	return names{lock: lock, tail: tail, channel: "redisson_lock__channel:" + tail, own: own, queue: "rlock_queue:" + own}
 }
 
 // beacon is the channel that everybody listens on who knows about tickets.
 func (n *names) beacon() string { return "rlock_beacon:" + n.tail }
 
 // grants is the channel on which a client is told that its ticket was served.
-func (n *names) grants(clientID string) string { return "rlock_grant:" + n.tail + ":" + clientID }
+func (n *names) grants(clientID string) string { return "rlock_grant:" + n.own + ":" + clientID }

@@ -72,6 +72,7 @@ func (r *room) transferFrom(t *tenure) *transfer {
 		if r.line.open {
 			x.Ticket, _ = r.ticketLocked(x.next)
 		}
+		x.Shorter = x.Lease < t.longestLocked()
 		x.Ahead = x.Stale == "" && r.line.local < r.client.localTurns
 		x.inside = x.Ahead && r.line.run < r.client.turns // else somebody may wait who does not know about tickets
 	}
@@ -107,7 +108,11 @@ func (x *transfer) run(ctx context.Context, c *Client) (err error) {
 	x.sent = time.Now()
 	if x.inside {
 		x.got.Successor = lua.Neighbour
-		x.got.Released, err = lua.HandOver(ctx, c.rdb, x.Key, x.Owner, x.Neighbour, x.Lease)
+		var told lua.Told
+		if x.Shorter {
+			told = c.told(x.room.names)
+		}
+		x.got.Released, err = lua.HandOver(ctx, c.rdb, x.Key, x.Owner, x.Neighbour, x.Lease, told)
 		return err
 	}
 	x.got, err = lua.Pass(ctx, c.rdb, x.Passing)

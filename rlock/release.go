@@ -69,13 +69,9 @@ func (t *tenure) release(ctx context.Context, h *Hold) error {
 // reduce gives back some of the holds, h among them, and keeps the rest.
 func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int, lease time.Duration) error {
 	c := t.client
-	channel := ""
-	if c.handsOver() {
-		channel = t.room.names.beacon()
-	}
 	var got lua.Released
 	open, f := c.insist(ctx, func(ctx context.Context) (err error) {
-		got, err = lua.Reduce(ctx, c.rdb, t.room.names.lock, t.field, rest, lease, channel)
+		got, err = lua.Reduce(ctx, c.rdb, t.room.names.lock, t.field, rest, lease, c.told(t.room.names))
 		return err
 	})
 	if open { // a late copy may still shorten the lease of this tenure's later holds
@@ -112,6 +108,14 @@ func (t *tenure) reduce(ctx context.Context, h *Hold, leaving []*Hold, rest int,
 	default:
 		return fmt.Errorf("reduce script returned status %d", got.Status)
 	}
+}
+
+// told returns who is told that the lease of a lock has become shorter.
+func (c *Client) told(names *names) lua.Told {
+	if c.handsOver() {
+		return lua.Told{Channel: names.channel, Beacon: names.beacon()}
+	}
+	return lua.Told{Channel: names.channel}
 }
 
 // vacate gives back all holds, h among them.
@@ -209,10 +213,12 @@ func (t *tenure) undoLater(ctx context.Context, lease time.Duration) {
 	ctx = context.WithoutCancel(ctx)
 	t.client.start(t, func() {
 		for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+			last := t.client.isClosing()
 			f := t.undoNow(ctx)
-			if f == nil || !f.passing() || time.Now().Add(delay).After(end) || !pause(t.client.closing, delay) {
+			if last || f == nil || !f.passing() || time.Now().Add(delay).After(end) {
 				return
 			}
+			_ = pause(t.client.closing, delay) // then it is tried once more
 		}
 	})
 }

@@ -224,6 +224,19 @@ func (t *tenure) leaseFor(r request) time.Duration {
 	}
 }
 
+// longestLocked returns the longest lease that those may know of who wait for the lock, which
+// is about to be given away.
+func (t *tenure) longestLocked() time.Duration {
+	if len(t.holds) == 0 {
+		return t.client.watchdogTimeout
+	}
+	var longest time.Duration
+	for _, h := range t.holds {
+		longest = max(longest, t.leaseFor(request{lease: h.lease, minHold: h.least}))
+	}
+	return longest
+}
+
 // standing returns the number of holds that nobody has tried to give back yet.
 func (t *tenure) standing() int {
 	t.room.mu.Lock()
