@@ -43,6 +43,10 @@ func (l *Lock) lock(ctx context.Context, wait time.Duration, options []LockOptio
 		a.deadline = time.Now().Add(wait)
 		a.limit = a.deadline.Add(l.client.gracePeriod)
 	}
+	if !l.client.begin() {
+		return nil, ErrClosed
+	}
+	defer l.client.finish(nil)
 	a.tenure = l.client.enter(l, owner)
 	defer func() { l.client.leave(a.tenure) }()
 	h, err := a.run() //nolint:contextcheck // scripts run apart from their caller, with its values
@@ -58,8 +62,8 @@ func (a *acquisition) run() (*Hold, error) {
 	if a.wait != 0 && a.tenure.standing() == 0 && room.crowded() {
 		w := room.join(a)
 		defer w.leave()
-		w.knowsNothing()
-		return a.waitIn(room, w, false)
+		front := w.knowsNothing()
+		return a.waitIn(room, w, !front)
 	}
 	before := room.glance()
 	first := a.try(nil)

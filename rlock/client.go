@@ -28,6 +28,10 @@ type Client struct {
 	losses losses
 	alarm  alarm
 
+	// running counts tasks: scripts that run apart from their callers, and the callers whose
+	// do not.
+	running atomic.Int64
+
 	closing chan struct{} // closed when Close begins
 	abort   chan struct{} // closed when Close stops waiting for scripts
 	closed  chan struct{} // closed when Close has ended
@@ -38,7 +42,6 @@ type Client struct {
 	mu       sync.Mutex // protects what follows
 	ended    bool       // closing is closed
 	over     bool       // no other task may start
-	running  int        // tasks: scripts that run apart from their callers
 	tenures  map[tenureKey]*tenure
 	resting  []*tenure // tenures that are or were without users; nil: a free seat
 	oldest   int       // the seat in resting to be given to another tenure next
@@ -50,7 +53,7 @@ type Client struct {
 	presence presence
 	clock    atomic.Pointer[anchor]
 
-	unheard   sync.Once
+	unheard   atomic.Bool // the server refuses PUBLISH, which was logged
 	ungranted atomic.Bool // the server refuses what handing over needs
 }
 
@@ -343,8 +346,8 @@ func (c *Client) retire(t *tenure) {
 }
 
 func (c *Client) warnUnheard(name string) {
-	c.unheard.Do(func() {
+	if !c.unheard.Swap(true) { // not a sync.Once: a log handler may use locks
 		c.log.Warn("rlock: the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
 			"lock", name, "channel", namesOf(name).channel)
-	})
+	}
 }

@@ -34,7 +34,7 @@ func (c *Client) Close() error {
 		return c.closeErr
 	}
 	c.ended = true
-	c.running++ // Close, until it has started what is to be given back
+	c.running.Add(1) // Close, until it has started what is to be given back
 	close(c.closing)
 	rooms := make([]*room, 0, len(c.rooms))
 	for _, r := range c.rooms {

@@ -218,3 +218,29 @@ func TestClientWithoutUseNeedsNoClose(t *testing.T) {
 		assert.Equal(t, len(w.commands("HELLO", "CLIENT", "PING")), w.server.CommandCount()-before, "only what the Redis client sends")
 	})
 }
+
+// The outcome of a Lock stayed unknown, and the undoing of it waits for its next try when the
+// client is closed. The server is back by then.
+func TestCloseTriesAnUndoOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		client := w.clientOver(t, w.connect(w.dialler, oneConnection))
+		lock, ctx := client.NewLock("orders"), stranger(t)
+		hold := must(t)(lock.Lock(ctx))
+		info, err := lock.Inspect(ctx)
+		require.NoError(t, err)
+		require.NoError(t, hold.Unlock(ctx))
+
+		w.hush()
+		got := later(func() attempt { return attempted(lock.Lock(ctx)) })
+		synctest.Wait()
+		w.disconnect()
+		require.ErrorIs(t, await(t, got).err, rlock.ErrUnavailable)
+		time.Sleep(2 * time.Second)
+		w.server.HSet("orders", info.Owner, "1") // as the script does
+		w.server.SetTTL("orders", 28*time.Second)
+		w.repair()
+		require.NoError(t, client.Close())
+		assert.False(t, w.server.Exists("orders"))
+	})
+}

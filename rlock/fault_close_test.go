@@ -169,7 +169,7 @@ func TestCloseOfManyClientsInTheMiddleOfTheirWork(t *testing.T) {
 }
 
 // Scripts that are under way when Close begins are awaited, also when they run in the
-// goroutine of a caller whose context cannot end.
+// goroutine of a caller whose context cannot end. The Redis client may be closed after that.
 func TestCloseUndoesAnAcquisitionUnderWay(t *testing.T) {
 	t.Parallel()
 	for kind, ctx := range map[string]context.Context{
@@ -180,7 +180,8 @@ func TestCloseUndoesAnAcquisitionUnderWay(t *testing.T) {
 			t.Parallel()
 			s := redistest.Start(t)
 			proxy := s.Proxy(t)
-			client := newClient(t, s.Client(t, proxy.Use, oneConnection))
+			rdb := s.Client(t, proxy.Use, oneConnection)
+			client := newClient(t, rdb)
 			lock := client.NewLock(uniqueName(t))
 			s.Pause(t)
 			sent := passing(proxy, lock.Name())
@@ -195,6 +196,7 @@ func TestCloseUndoesAnAcquisitionUnderWay(t *testing.T) {
 			s.Resume(t)
 
 			require.NoError(t, <-closed)
+			rdb.Close()
 			require.ErrorIs(t, result(t, acquiring, soon).err, rlock.ErrClosed)
 			requireFree(t, s, lock.Name())
 		})

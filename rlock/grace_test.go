@@ -315,3 +315,29 @@ func TestFaultThatAWaiterHasRiddenOutIsNotReturnedToOthers(t *testing.T) {
 		})
 	}
 }
+
+// The first has waited long enough during an outage that the others ride out, who have never
+// tried: its fault is not theirs.
+func TestWaitersRideOutAFaultInWhichTheFirstGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders")
+		hold := must(t)(lock.Lock(t.Context()))
+		first := later(func() attempt { return attempted(lock.TryLock(stranger(t), 10*time.Second)) })
+		synctest.Wait()
+		order := make(chan int, 5)
+		for i := range 5 {
+			enlist(stranger(t), t, lock, order, i)
+		}
+		time.Sleep(9800 * time.Millisecond)
+		w.disconnect()
+		time.Sleep(400 * time.Millisecond)
+		w.repair()
+		require.ErrorIs(t, await(t, first).err, rlock.ErrUnavailable)
+		time.Sleep(2 * time.Second)
+		require.NoError(t, hold.Unlock(t.Context()))
+		for i := range 5 {
+			require.Equal(t, i, await(t, order))
+		}
+	})
+}

@@ -31,6 +31,7 @@ type Hold struct {
 	provisional bool // the server has, or may have, a shorter lease; it is to be asked again
 	known       bool // Lock has returned it
 	leaving     bool // Unlock was called
+	failed      bool // and returned a failure
 	ended       bool
 	err         error // why it ended; nil after Unlock
 	ctx         context.Context
@@ -86,6 +87,9 @@ func (h *Hold) unlock(ctx context.Context) error {
 	if err == nil || errors.Is(err, ErrLost) || errors.Is(err, ErrClosed) && h.check() {
 		return h.reported()
 	}
+	t.room.mu.Lock()
+	h.failed = true
+	t.room.mu.Unlock()
 	return err
 }
 
@@ -94,6 +98,10 @@ func (h *Hold) giveBack(ctx context.Context) error {
 	t, c := h.tenure, h.tenure.client
 	p := patience{ctx: ctx, extra: c.gracePeriod}
 	if p.endless() {
+		if !c.begin() {
+			return ErrClosed
+		}
+		defer c.finish(nil)
 		return t.leave(ctx, h)
 	}
 	_, err := c.apart(t, p, func(ctx context.Context) error { return t.leave(ctx, h) })
@@ -197,13 +205,20 @@ func (h *Hold) overLocked() (ending []*Hold) {
 		return nil
 	}
 	reason, err := Expired, error(nil)
-	if h.lease == 0 && (t.asked || t.failed != nil) {
+	if h.lease == 0 && !h.spentLocked() && (t.asked || t.failed != nil) {
 		reason, err = Unreachable, t.failed
 		if err == nil {
 			err = &fault{err: errNoAnswer, unanswered: true}
 		}
 	}
 	return t.loseLocked(reason, err, []*Hold{h})
+}
+
+// spentLocked reports whether the trust goes as far as the hold's limit lets it: no renewal
+// would have prolonged it.
+func (h *Hold) spentLocked() bool {
+	longest := max(h.tenure.client.watchdogTimeout, h.least)
+	return !h.limit.IsZero() && !h.trust.Until().Add(watchdog.Margin(longest)).Before(h.limit)
 }
 
 // expire is called by the alarm.

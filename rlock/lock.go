@@ -114,9 +114,12 @@ func (t *tenure) innermost() *Hold {
 		case !h.leaving:
 			h.leaving = true
 			return h
-		case failed == nil:
+		case h.failed && failed == nil:
 			failed = h
 		}
+	}
+	if failed != nil {
+		failed.failed = false
 	}
 	return failed
 }

@@ -119,3 +119,16 @@ func TestMaxHoldThatCannotBeRenewedIsLostBefore(t *testing.T) {
 		assert.Equal(t, rlock.Unreachable, reasonOf(hold.Err()))
 	})
 }
+
+// No renewal would have prolonged it.
+func TestMaxHoldThatIsOverDuringAFaultHasExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hold := must(t)(w.lock(t, "orders").Lock(t.Context(), rlock.WithMaxHold(20*time.Second)))
+		time.Sleep(5 * time.Second)
+		w.disconnect()
+		<-hold.Done()
+		w.repair()
+		assert.Equal(t, rlock.Expired, reasonOf(hold.Err()))
+	})
+}

@@ -70,3 +70,20 @@ func TestUnlockFreesALockWhoseOtherHoldExpiredMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// The first is under way when the second comes, which means another hold.
+func TestSecondUnlockOfAnOwnerWithOneHoldFindsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.clientOver(t, w.connect(w.dialler, oneConnection)).NewLock("orders")
+		ctx := stranger(t)
+		must(t)(lock.Lock(ctx))
+		begun := w.begins("EVALSHA")
+		w.hush()
+		first := later(func() error { return lock.Unlock(ctx) })
+		<-begun
+		require.ErrorIs(t, lock.Unlock(ctx), rlock.ErrNotHeld)
+		w.repair()
+		require.NoError(t, await(t, first))
+	})
+}

@@ -39,6 +39,7 @@ func (r *room) join(a *acquisition) *waiter {
 	r.mu.Lock()
 	w.place = r.queue.PushBack(w)
 	w.tenure.waiting++
+	w.again = len(w.tenure.standingLocked()) > 0 // since it was looked whether the owner has the lock
 	if r.linger != nil {
 		r.linger.Stop()
 	}
@@ -63,14 +64,16 @@ func (w *waiter) knows(before glance, got outcome) {
 	}
 }
 
-// knowsNothing tells a new waiter that it shall find out for itself, if it is in front.
-func (w *waiter) knowsNothing() {
+// knowsNothing tells a new waiter that it shall find out for itself, if it is in front, and
+// reports whether it is: else it waits before it tries, and a fault is not its first.
+func (w *waiter) knowsNothing() (front bool) {
 	r := w.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.front() == w {
+	if front = r.front() == w; front {
 		r.due = true
 	}
+	return front
 }
 
 // hurry makes the next try the last one, which leaves no ticket.

@@ -118,11 +118,22 @@ func (c *Client) startJob(t *tenure, job func()) bool {
 }
 
 func (c *Client) startLocked(t *tenure, job func()) {
-	c.running++
+	c.running.Add(1)
 	if t != nil {
 		c.retain(t)
 	}
 	c.workers.run(job)
+}
+
+// begin counts what its caller does by itself as a task, which ends with finish, so that
+// Close awaits what it leaves behind. It reports false if the client is being closed.
+func (c *Client) begin() bool {
+	c.running.Add(1)
+	if c.isClosing() {
+		c.finish(nil)
+		return false
+	}
+	return true
 }
 
 // finish ends a task.
@@ -130,10 +141,12 @@ func (c *Client) finish(t *tenure) {
 	if t != nil {
 		c.leave(t)
 	}
+	if c.running.Add(-1) > 0 || !c.isClosing() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running--
-	if c.ended && c.running == 0 && !c.over {
+	if c.running.Load() == 0 && !c.over {
 		c.over = true
 		close(c.quiet)
 	}
