@@ -15,6 +15,10 @@ func handOver(ctx context.Context, w world) (any, error) {
 	return lua.HandOver(ctx, w, key, me, neighbour, 30*time.Second, lua.Told{})
 }
 
+func handOverAndTell(ctx context.Context, w world) (any, error) {
+	return lua.HandOver(ctx, w, key, me, neighbour, 30*time.Second, everybody)
+}
+
 func withdraw(ctx context.Context, w world) (any, error) {
 	return lua.Withdraw(ctx, w, key, queue, me, mine)
 }
@@ -41,6 +45,15 @@ func TestHandOverReplacesTheOwnerAndSaysNothing(t *testing.T) {
 			name: "NoTicketIsServed", before: hash(20*s, me, "1"), tickets: list(40*s, yours), attend: []string{grants(you)}, run: handOver,
 			reply: done, after: handed, queued: list(40*s, yours), again: handedBefore,
 		},
+		{
+			name: "ShorterLeaseIsTold", before: hash(120*s, me, "1"), attend: []string{channel, beacon}, run: handOverAndTell,
+			reply: done, after: handed, says: []string{beacon + " look 30000"}, again: handedBefore,
+		},
+		{
+			name: "ShorterLeaseIsToldToStrangers", before: hash(eternal, me, "1"), attend: []string{channel, channel, beacon}, run: handOverAndTell,
+			reply: done, after: handed, says: []string{beacon + " look 30000", freed}, again: handedBefore,
+		},
+		{name: "LongerLeaseIsNoNews", before: hash(20*s, me, "1"), run: handOverAndTell, reply: done, after: handed, again: handedBefore},
 		unchanged("HandedOverBefore", hash(30*s, neighbour, "2"), handedBefore),
 		{ // trust counts from the copy that was answered
 			name: "HandedOverAWhileAgo", before: hash(20*s, neighbour, "2"), tickets: list(40*s, yours), run: handOver,

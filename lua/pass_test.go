@@ -33,6 +33,7 @@ func pass(change ...func(*lua.Passing)) func(context.Context, world) (any, error
 func beside(p *lua.Passing)  { p.Neighbour, p.Lease = neighbour, 30*time.Second }
 func leaving(p *lua.Passing) { p.Stale = earlier }
 func ahead(p *lua.Passing)   { p.Ahead = true }
+func shorter(p *lua.Passing) { p.Shorter = true }
 func closing(p *lua.Passing) { p.Stale = lua.AllStale }
 
 // lining is beside with a ticket for the end of the queue.
@@ -82,6 +83,15 @@ func TestPassWithoutTicketsFreesTheLockOrGivesItToTheNeighbour(t *testing.T) {
 		},
 		{name: "NeighbourManyHolds", before: hash(20*s, me, "9"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
 		{name: "NeighbourShorterLease", before: hash(120*s, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
+		{
+			name: "NeighbourShorterLeaseIsTold", before: hash(120*s, me, "1"), attend: []string{channel, beacon}, run: pass(beside, shorter),
+			reply: toNeighbour, after: given, says: []string{beacon + " look 30000"}, again: hadBefore,
+		},
+		{
+			name: "NeighbourAheadShorterLeaseIsTold", before: hash(120*s, me, "1"), tickets: list(40*s, yours), attend: []string{channel, channel, beacon}, run: pass(beside, ahead, shorter),
+			reply: toNeighbour, after: given, queued: list(40*s, yours), says: []string{beacon + " look 30000", freed}, again: hadBefore,
+		},
+		{name: "NeighbourLongerLeaseIsNoNews", before: one, run: pass(beside, shorter), reply: toNeighbour, after: given, again: hadBefore},
 		{name: "NeighbourWithoutExpiry", before: hash(eternal, me, "1"), run: pass(beside), reply: toNeighbour, after: given, again: hadBefore},
 		{name: "NeighbourNeedsNoTicket", before: one, run: pass(lining), reply: toNeighbour, after: given, again: hadBefore},
 		{name: "NeighbourQueueIsNoList", before: one, tickets: text(40 * s), run: pass(lining, leaving), reply: toNeighbour, after: given, queued: text(40 * s), again: hadBefore},

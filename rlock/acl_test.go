@@ -53,7 +53,7 @@ func documentedRights(t *testing.T) []string {
 // server. Its password is the user's name.
 func restricted(t *testing.T, s *redistest.Server, user string, rights ...string) func(*rueidis.ClientOption) {
 	t.Helper()
-	s.Do(t, append([]string{"ACL", "SETUSER", user, "reset", "on", ">" + user}, rights...)...)
+	s.Do(t, append([]string{"ACL", "SETUSER", user, "reset", "resetchannels", "on", ">" + user}, rights...)...)
 	return func(option *rueidis.ClientOption) { option.Username, option.Password = user, user }
 }
 

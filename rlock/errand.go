@@ -70,6 +70,7 @@ func (e *errand) wait(p patience) error {
 	if !p.limit.IsZero() {
 		longest = time.Until(p.limit)
 	}
+	end := time.Now().Add(longest)
 	e.limit.Reset(longest)
 	defer e.limit.Stop()
 	select {
@@ -81,7 +82,7 @@ func (e *errand) wait(p patience) error {
 		return ErrClosed
 	case <-p.ctx.Done():
 		if p.extra > 0 {
-			e.limit.Reset(p.extra)
+			e.limit.Reset(min(p.extra, time.Until(end)))
 			select {
 			case <-e.done:
 				return nil

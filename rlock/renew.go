@@ -2,6 +2,7 @@ package rlock
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-rlock/rlock/lua"
@@ -45,9 +46,14 @@ func (c *Client) renew(ctx context.Context, batch []vigil) error {
 		verdicts, err = lua.Renew(ctx, c.rdb, renewals)
 		return err
 	})
+	if half := len(vigils) / 2; half > 0 && noPermission(err) { // to use one of the keys, perhaps
+		return errors.Join(c.renew(ctx, vigils[:half]), c.renew(ctx, vigils[half:]))
+	}
 	if err != nil {
 		err = classify(err)
-		c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
+		c.start(nil, func() { // it logs, which may take long
+			c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
+		})
 		for _, v := range vigils {
 			v.failed(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-rlock/rlock/internal/redistest"
 	"github.com/go-rlock/rlock/rlock"
 )
 
@@ -177,4 +178,30 @@ var faults = map[string]func(w *world){
 	"Refused":      func(w *world) { w.refuse(loading) },
 	"Disconnected": (*world).disconnect,
 	"Silent":       (*world).hush,
+}
+
+// The rights of the client's user no longer cover one of the locks that are renewed together.
+func TestLockThatMayNotBeRenewedCostsOnlyItself(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	client := newClient(t, s.Client(t, restricted(t, s, "narrowed", documentedRights(t)...)), rlock.WithWatchdogTimeout(3*time.Second))
+	var kept []*rlock.Hold
+	for _, name := range []string{"a", "b", "c", "d"} {
+		hold, err := client.NewLock(aclPrefix + name).Lock(ownerContext(t))
+		require.NoError(t, err)
+		kept = append(kept, hold)
+	}
+	refused, err := client.NewLock(aclPrefix + "refused").Lock(ownerContext(t))
+	require.NoError(t, err)
+	s.Do(t, "ACL", "SETUSER", "narrowed", "resetkeys", "~"+aclPrefix+"?", "~rlock_queue:*")
+
+	awaitClosed(t, refused.Done(), 3*time.Second+soon, "the hold ends")
+	require.ErrorIs(t, refused.Err(), rlock.ErrLost)
+	until(t, soon, "the others are renewed", func() bool {
+		ttl, ok := s.Do(t, "PTTL", aclPrefix+"a").(int64)
+		return ok && ttl > 2500
+	})
+	for _, hold := range kept {
+		require.NoError(t, hold.Err())
+	}
 }

@@ -201,3 +201,24 @@ func TestAcquisitionWithoutItsReplyIsUndoneAndChangesTheOwnersNumber(t *testing.
 		assert.NotEqual(t, before, owner())
 	})
 }
+
+// What servers say when they are replicas, to a script that writes.
+func TestReleaseThatAReplicaRefusesIsMadeUpForOnEveryServer(t *testing.T) {
+	for name, text := range map[string]string{
+		"Redis62": "ERR Error running script (call to f_0a): @user_script:21: @user_script: 21: -READONLY You can't write against a read only replica.",
+		"Redis70": "READONLY You can't write against a read only replica. script: 0a, on @user_script:21.",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders")
+				hold := must(t)(lock.Lock(t.Context()))
+				w.refuse(text)
+				require.ErrorIs(t, hold.Unlock(t.Context()), rlock.ErrUnavailable)
+				w.repair()
+				time.Sleep(2 * time.Second)
+				assert.False(t, w.server.Exists("orders"))
+			})
+		})
+	}
+}

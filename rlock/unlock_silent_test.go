@@ -34,6 +34,9 @@ func TestUnlockOfASilentServerBlocksForAKnownTime(t *testing.T) {
 			cancel()
 			return ctx, cancel
 		}, grace, true},
+		"ContextThatEndsLate": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 4*time.Second)
+		}, 5 * time.Second, true},
 	} {
 		for form, unlock := range map[string]func(context.Context, *rlock.Lock, *rlock.Hold) error{
 			"Hold": func(ctx context.Context, _ *rlock.Lock, h *rlock.Hold) error { return h.Unlock(ctx) },

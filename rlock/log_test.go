@@ -1,0 +1,118 @@
+package rlock_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/internal/redistest"
+	"github.com/go-rlock/rlock/rlock"
+)
+
+// A caller is a log handler that does something for each record.
+type caller struct {
+	slog.Handler
+
+	call func()
+}
+
+func (c caller) Handle(context.Context, slog.Record) error {
+	c.call()
+	return nil
+}
+
+// The server refuses the channels of handing over while somebody waits, and the program's
+// log handler, which hears of it, uses that lock.
+func TestLogHandlerMayUseTheLibrary(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	rights := append(documentedRights(t), "resetchannels", "&redisson_lock__channel:*")
+	var lock *rlock.Lock
+	logged := make(chan error, 1)
+	handler := caller{slog.NewTextHandler(&journal{}, nil), func() {
+		_, err := lock.TryLock(rlock.WithOwner(context.Background(), rlock.NewOwner()), time.Millisecond)
+		logged <- err
+	}}
+	client := newClient(t, s.Client(t, restricted(t, s, "talkative", rights...)), on, rlock.WithLogger(slog.New(handler)))
+	lock = client.NewLock(aclPrefix + uniqueName(t))
+	holder, waiter := ownerContext(t), ownerContext(t)
+	hold, err := lock.Lock(holder)
+	require.NoError(t, err)
+	waiting := inBackground(waiter, func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
+	select {
+	case err := <-logged:
+		require.ErrorIs(t, err, rlock.ErrNotAcquired)
+	case <-time.After(soon):
+		require.FailNow(t, "the handler does not return")
+	}
+	require.NoError(t, hold.Unlock(holder))
+	got := result(t, waiting, soon)
+	require.NoError(t, got.err)
+	require.NoError(t, got.hold.Unlock(waiter))
+}
+
+// The server refuses PUBLISH, of which each Unlock would tell the handler, once.
+func TestLogHandlerThatIsToldOfARefusedPublishMayUnlock(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	var client *rlock.Client
+	handled := make(chan error, 1)
+	handler := caller{slog.NewTextHandler(&journal{}, nil), func() {
+		handled <- client.NewLock(aclPrefix+"log").Do(rlock.WithOwner(context.Background(), rlock.NewOwner()), func(context.Context) error { return nil })
+	}}
+	rights := append(documentedRights(t), "-publish")
+	client = newClient(t, s.Client(t, restricted(t, s, "mute", rights...)), rlock.WithLogger(slog.New(handler)))
+	ctx := ownerContext(t)
+	hold, err := client.NewLock(aclPrefix + uniqueName(t)).Lock(ctx)
+	require.NoError(t, err)
+	unlocked := make(chan error, 1)
+	go func() { unlocked <- hold.Unlock(ctx) }()
+	for _, c := range []chan error{handled, unlocked} {
+		select {
+		case err := <-c:
+			require.NoError(t, err)
+		case <-time.After(soon):
+			require.FailNow(t, "it does not return")
+		}
+	}
+}
+
+// The handler takes longer than the rest of the lease, and the fault does not.
+func TestSlowLogHandlerDoesNotHoldUpTheNextRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		handler := caller{slog.NewTextHandler(&journal{}, nil), func() { time.Sleep(time.Minute) }}
+		lock := w.lock(t, "orders", rlock.WithLogger(slog.New(handler)))
+		hold := must(t)(lock.Lock(t.Context()))
+		time.Sleep(9 * time.Second)
+		w.refuse(loading)
+		time.Sleep(2 * time.Second) // a renewal fails
+		w.repair()
+		time.Sleep(40 * time.Second)
+		require.NoError(t, hold.Err())
+		require.NoError(t, hold.Unlock(t.Context()))
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestLogHandlerMayCloseTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var client *rlock.Client
+		closed := make(chan error, 1)
+		handler := caller{slog.NewTextHandler(&journal{}, nil), func() { closed <- client.Close() }}
+		client = w.client(t, rlock.WithLogger(slog.New(handler)))
+		hold := must(t)(client.NewLock("orders").Lock(t.Context()))
+		time.Sleep(9 * time.Second)
+		w.refuse(loading)
+		time.Sleep(1100 * time.Millisecond) // a renewal fails
+		w.repair()
+		assert.NoError(t, await(t, closed))
+		assert.Equal(t, rlock.ClientClosed, reasonOf(hold.Err()))
+	})
+}
