@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,26 @@ var goals = []goal{
 	loadGoal(),
 }
 
+// atLeast and atMost are what it takes to meet a goal.
+func atLeast(limit float64) (met func(float64) bool) {
+	return func(v float64) bool { return v >= limit }
+}
+
+func atMost(limit float64) (met func(float64) bool) {
+	return func(v float64) bool { return v <= limit }
+}
+
+// digits returns a value with two digits behind the point, or with as many as it takes
+// not to look met where it is not, or the other way round.
+func digits(v float64, met func(float64) bool) string {
+	for n := 2; ; n++ {
+		text := strconv.FormatFloat(v, 'f', n, 64)
+		if rounded, err := strconv.ParseFloat(text, 64); err != nil || n == 6 || met(rounded) == met(v) {
+			return text
+		}
+	}
+}
+
 // compared returns a goal that compares us with another contestant in a row.
 func compared(row, other, text string, judge func(us, them *figures) verdict) goal {
 	return goal{row: row, text: text, judge: func(t table) (verdict, bool) {
@@ -89,8 +110,11 @@ func compared(row, other, text string, judge func(us, them *figures) verdict) go
 func rateGoal(row, other string, least float64) goal {
 	return compared(row, other, fmt.Sprintf("≥ %v × the rate of %s", least, other),
 		func(us, them *figures) verdict {
-			r := ratio(us, them)
-			return verdict{fmt.Sprintf("%.2f × (%s/s to %s/s)", r, number(us.Rate), number(them.Rate)), r >= least}
+			r, met := ratio(us, them), atLeast(least)
+			return verdict{
+				fmt.Sprintf("%s × (%s/s to %s/s)", digits(r, met), number(median(us.Rates)), number(median(them.Rates))),
+				met(r),
+			}
 		})
 }
 
@@ -98,8 +122,11 @@ func rateGoal(row, other string, least float64) goal {
 func timeGoal(row, other string, most float64) goal {
 	return compared(row, other, fmt.Sprintf("≤ %v × the time of %s", most, other),
 		func(us, them *figures) verdict {
-			r := ratio(them, us)
-			return verdict{fmt.Sprintf("%.2f × (%.1f µs to %.1f µs)", r, 1e6/us.Rate, 1e6/them.Rate), r <= most}
+			r, met := ratio(them, us), atMost(most)
+			return verdict{
+				fmt.Sprintf("%s × (%.1f µs to %.1f µs)", digits(r, met), 1e6/median(us.Rates), 1e6/median(them.Rates)),
+				met(r),
+			}
 		})
 }
 
@@ -107,9 +134,10 @@ func timeGoal(row, other string, most float64) goal {
 func shareGoal(row, other string, part float64) goal {
 	return compared(row, other, fmt.Sprintf("p99 ≤ 1/%v of that of %s", part, other),
 		func(us, them *figures) verdict {
+			r, met := them.P99/us.P99, atLeast(part)
 			return verdict{
-				fmt.Sprintf("1/%.1f (%s ms to %s ms)", them.P99/us.P99, number(us.P99), number(them.P99)),
-				us.P99*part <= them.P99,
+				fmt.Sprintf("1/%s (%s ms to %s ms)", digits(r, met), number(us.P99), number(them.P99)),
+				met(r),
 			}
 		})
 }
@@ -118,16 +146,20 @@ func shareGoal(row, other string, part float64) goal {
 func tailGoal(row string, most float64) goal {
 	return compared(row, ours, fmt.Sprintf("p99 ≤ %v × p50", most),
 		func(us, _ *figures) verdict {
+			r, met := us.P99/us.P50, atMost(most)
 			return verdict{
-				fmt.Sprintf("%.2f × (%s ms to %s ms)", us.P99/us.P50, number(us.P99), number(us.P50)),
-				us.P99 <= most*us.P50,
+				fmt.Sprintf("%s × (%s ms to %s ms)", digits(r, met), number(us.P99), number(us.P50)),
+				met(r),
 			}
 		})
 }
 
 func commandsGoal(row string, most float64) goal {
 	return compared(row, ours, fmt.Sprintf("≤ %v Redis commands per acquisition", most),
-		func(us, _ *figures) verdict { return verdict{number(us.Commands), us.Commands <= most} })
+		func(us, _ *figures) verdict {
+			met := atMost(most)
+			return verdict{digits(us.Commands, met), met(us.Commands)}
+		})
 }
 
 // spreadGoal is that an acquisition costs the same number of commands, whoever waits.
@@ -135,7 +167,7 @@ func spreadGoal(hold time.Duration) goal {
 	workloads := []bench.Workload{bench.Clients8, bench.Clients32, bench.Clients128}
 	const most, spread = 12, 0.1
 	return goal{
-		row:  fmt.Sprintf("8, 32, 128 clients × 1, hold %v", hold),
+		row:  "8, 32, 128 clients × 1, " + holdName(hold),
 		text: fmt.Sprintf("the same Redis commands per acquisition, ± %.0f %%, ≤ %d", 100*spread, most),
 		judge: func(t table) (verdict, bool) {
 			var commands []float64
@@ -159,48 +191,56 @@ func spreadGoal(hold time.Duration) goal {
 // peersGoal is to be as fast as each other library for Go in every contended row.
 func peersGoal() goal {
 	return everywhere("rate at least that of every Go library", []string{"redsync", "redislock", "rueidislock"},
-		func(us, them *figures) (float64, bool) {
-			r := ratio(us, them)
-			return r, r >= 1
-		})
+		ratio, atLeast(1), "%s × %s")
 }
 
-// waitGoal is a tail of a third of that of the best library that does not barge.
+// waitGoal is a tail of a third of that of rueidislock, whose waiters sleep until the
+// server tells them something, as ours do. Those of the others for Go ask again and again.
 func waitGoal() goal {
 	return everywhere("p99 ≤ 1/3 of that of rueidislock", []string{"rueidislock"},
-		func(us, them *figures) (float64, bool) {
-			r := them.P99 / us.P99
-			return r, r >= 3
-		})
+		func(us, them *figures) float64 { return them.P99 / us.P99 }, atLeast(3), "1/%s of %s")
 }
 
-// everywhere returns a goal for all contended rows, against each of others. Judge
-// returns how many times as good we are, and whether that will do.
-func everywhere(text string, others []string, judge func(us, them *figures) (float64, bool)) goal {
+// everywhere returns a goal for all contended rows, against each of others but those of
+// whom somebody hung there. Value is how many times as good we are, format makes a text
+// of it and of the other's name.
+func everywhere(text string, others []string, value func(us, them *figures) float64, met func(float64) bool, format string) goal {
 	return goal{row: "every contended row", text: text, judge: func(t table) (verdict, bool) {
-		worst, count := math.Inf(1), 0
-		var failures []string
+		worst, whose := math.Inf(1), ""
+		var failures, hung []string
 		for _, us := range t {
 			if us.Contestant != ours || t.at(us.Row, ring) == nil || len(us.Rates) == 0 {
 				continue
 			}
 			for _, other := range others {
 				them := t.at(us.Row, other)
-				if them == nil || them.Stuck > 0 {
-					continue // it does not finish
+				if them == nil {
+					continue
 				}
-				count++
-				value, met := judge(us, them)
-				worst = min(worst, value)
-				if !met {
-					failures = append(failures, fmt.Sprintf("%s: %.2f × %s", us.Row, value, other))
+				if them.Stuck > 0 { // it does not finish
+					hung = append(hung, fmt.Sprintf("%s: %s", us.Row, other))
+					continue
+				}
+				v := value(us, them)
+				if v < worst {
+					worst, whose = v, other
+				}
+				if !met(v) {
+					failures = append(failures, us.Row+": "+fmt.Sprintf(format, digits(v, met), other))
 				}
 			}
 		}
-		if len(failures) > 0 {
-			return verdict{strings.Join(failures, "; "), false}, true
+		if whose == "" {
+			return verdict{}, false
 		}
-		return verdict{fmt.Sprintf("at worst %.2f ×", worst), true}, count > 0
+		found := verdict{strings.Join(failures, "; "), len(failures) == 0}
+		if found.met {
+			found.text = "at worst " + fmt.Sprintf(format, digits(worst, met), whose)
+		}
+		if len(hung) > 0 {
+			found.text += "; not compared, because somebody hung: " + strings.Join(hung, "; ")
+		}
+		return found, true
 	}}
 }
 

@@ -86,13 +86,11 @@ func (r results) markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "\n![%s](%s)\n", p.title, p.file)
 		}
 	}
-	b.WriteString("\n## Goals\n\nRatios within this run: the median over the rounds where it is about rates.\n\n")
-	b.WriteString("| row | goal | measured | |\n|---|---|---|---|\n")
+	b.WriteString("\n## Goals\n\n" + aboutGoals + "\n| row | goal | measured | |\n|---|---|---|---|\n")
 	for _, g := range goals {
 		fmt.Fprintln(&b, g.line(r.Figures))
 	}
-	b.WriteString("\n## Ratios\n\nHow many times the rate of the others rlock has (the more the better), and how many times " +
-		"their\n99th percentile of the wait (the less the better).\n\n" + r.Figures.ratios())
+	b.WriteString("\n## Ratios\n\n" + aboutRatios + "\n" + r.Figures.ratios())
 	var row string
 	for _, f := range r.Figures {
 		if f.Row != row {
@@ -119,9 +117,21 @@ processes each would have its own threads, too, which Redisson's clients share h
 Redis commands are counted by the server, those within scripts included, but not the PINGs and
 HELLOs that keep and open connections. Processor times are Redis's and the contestant's; bytes
 are those of both directions. Fairness is Jain's index over the goroutines or threads: 1 if all
-of them got the lock equally often, 1/n if one of n got it always. A lock that barges lets whoever has just unlocked lock again at once: its rate is
-high and its p50 and even its p99 are low where nothing is held, and max and fairness tell who
-pays. Hung means that somebody still waited 10 s after all others were done.
+of them got the lock equally often, 1/n if one of n got it always. A lock that barges lets
+whoever has just unlocked lock again at once, as all do but rlock, ring and redisson-fair, and
+rlock-public between clients: its rate is high and its p50 and even its p99 are low where nothing
+is held, and max and fairness tell who pays. Hung means that somebody still waited 10 s after
+all others were done. Rates are the mean of the rounds, waits are those of all rounds together.
+`
+
+const aboutGoals = `A ratio of rates or times is the median of the ratios within the rounds, in which both were
+measured one soon after the other. Each rate and time beside it in parentheses is the median
+of its own rounds, so that these two need not have just that ratio.
+`
+
+const aboutRatios = `How many times the rate of the others rlock has (the more the better), the median of the ratios
+within the rounds; and how many times their 99th percentile of the wait, of all rounds together
+(the less the better).
 `
 
 // head returns the head of a row's table, of which f has a line.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -68,9 +69,43 @@ func TestGoalForEveryContendedRowNamesThoseThatMissIt(t *testing.T) {
 		{Row: "uncontended", Contestant: ours, Rates: []float64{100}},
 		{Row: "uncontended", Contestant: "redsync", Rates: []float64{1000}},
 	}
-	assert.Contains(t, peersGoal().line(measured), "| b: 0.80 × redsync | not met |")
-	assert.Contains(t, peersGoal().line(measured[:3]), "| at worst 2.00 × | met |")
+	assert.Contains(t, peersGoal().line(measured),
+		"| b: 0.80 × redsync; not compared, because somebody hung: b: rueidislock | not met |")
+	assert.Contains(t, peersGoal().line(measured[:3]), "| at worst 2.00 × redsync | met |")
 	assert.Contains(t, peersGoal().line(nil), "not measured")
+}
+
+func TestGoalForTheWaitTellsPartsOfTheOthers(t *testing.T) {
+	t.Parallel()
+	line := func(p99 float64) string {
+		return waitGoal().line(table{
+			{Row: "a", Contestant: ring, Rates: []float64{1}},
+			{Row: "a", Contestant: ours, Rates: []float64{1}, P99: 10},
+			{Row: "a", Contestant: "rueidislock", Rates: []float64{1}, P99: p99},
+		})
+	}
+	assert.Contains(t, line(22), "| a: 1/2.20 of rueidislock | not met |")
+	assert.Contains(t, line(40), "| at worst 1/4.00 of rueidislock | met |")
+}
+
+func TestValueJustBesideTheLimitDoesNotLookAsIfItWereOnTheOtherSide(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "1.597", digits(1.597, atLeast(1.6)))
+	assert.Equal(t, "1.60", digits(1.603, atLeast(1.6)))
+	assert.Equal(t, "1.053", digits(1.053, atMost(1.05)))
+	assert.Equal(t, "1.05", digits(1.047, atMost(1.05)))
+	assert.Equal(t, "0.9996", digits(0.9996, atLeast(1)))
+	assert.Equal(t, "0.84", digits(0.8386, atLeast(1)))
+}
+
+func TestGoalsTellTheMedianOfTheRounds(t *testing.T) {
+	t.Parallel()
+	measured := table{ // one round was disturbed, and the mean by it
+		{Row: "row", Contestant: ours, Rates: []float64{8000, 8000, 8000}, Rate: 8000},
+		{Row: "row", Contestant: floor, Rates: []float64{30000, 8000, 8000}, Rate: 15333},
+	}
+	assert.Contains(t, timeGoal("row", floor, 1.05).line(measured), "| 1.00 × (125.0 µs to 125.0 µs) | met |")
+	assert.Contains(t, rateGoal("row", floor, 0.95).line(measured), "| 1.00 × (8000/s to 8000/s) | met |")
 }
 
 func TestGoalForIdleWaitersAllowsTheHolderToRenew(t *testing.T) {
@@ -99,6 +134,60 @@ func TestGoalForTheSpreadOfCommands(t *testing.T) {
 	assert.Contains(t, line(11, 11.5, 12), "| met |")
 	assert.Contains(t, line(9, 11.5, 12), "| not met |", "they differ")
 	assert.Contains(t, line(12.5, 12.5, 12.5), "| not met |", "they are many")
+}
+
+// The table in the README of the repository is a part of that of the results.
+func TestReadmeHasTheRatiosOfTheResults(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..", "..")
+	summary := tableOf(t, filepath.Join(root, "README.md"), "| | redisson | redisson-fair |")
+	whole := tableOf(t, filepath.Join(root, "bench", "results", "README.md"), "| | redisson | redisson-fair |")
+	require.Len(t, summary, len(whole))
+	named := map[string][]string{"without hand-over": {oursPublic}, "floor or ring": {floor, ring}}
+	for row, cells := range summary {
+		for name, cell := range cells {
+			names, renamed := named[name]
+			if !renamed {
+				names = []string{name}
+			}
+			var want string
+			for _, name := range names {
+				want += whole[row][name]
+			}
+			assert.Equal(t, want, cell, "%s, %s", row, name)
+			assert.NotEmpty(t, cell, "%s, %s", row, name)
+		}
+	}
+}
+
+// tableOf returns the cells of the table in a Markdown file whose head begins so, by
+// row and column.
+func tableOf(t *testing.T, file, head string) map[string]map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	_, rest, found := strings.Cut("\n"+string(text), "\n"+head)
+	require.True(t, found, "%s has no such table", file)
+	body, _, _ := strings.Cut(head+rest, "\n\n")
+	lines := strings.Split(body, "\n")
+	split := func(line string) []string {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		return cells
+	}
+	columns := split(lines[0])
+	cells := map[string]map[string]string{}
+	for _, line := range lines[2:] {
+		row := split(line)
+		require.Len(t, row, len(columns), line)
+		cells[row[0]] = map[string]string{}
+		for i := 1; i < len(row); i++ {
+			cells[row[0]][columns[i]] = row[i]
+		}
+	}
+	return cells
 }
 
 // What is in the repository is what the figures in it say. Pictures may differ in the last

@@ -91,14 +91,18 @@ func newRow(w bench.Workload, kind bench.Context, hold time.Duration, l length) 
 
 // nameOf returns the name of a row.
 func nameOf(w bench.Workload, kind bench.Context, hold time.Duration) string {
-	switch {
-	case len(w.Contexts) > 1:
+	if len(w.Contexts) > 1 {
 		return fmt.Sprintf("%s, %s", w.Name, kind)
-	case hold == 0:
-		return w.Name + ", no hold"
-	default:
-		return fmt.Sprintf("%s, hold %d ms", w.Name, hold.Milliseconds())
 	}
+	return w.Name + ", " + holdName(hold)
+}
+
+// holdName returns what rows say about for how long the lock is held.
+func holdName(hold time.Duration) string {
+	if hold == 0 {
+		return "no hold"
+	}
+	return fmt.Sprintf("hold %d ms", hold.Milliseconds())
 }
 
 // takesPart reports whether a contestant is measured in the row.
