@@ -132,8 +132,12 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	log := &journal{}
-	liveThroughEverything(t, s, restricted(t, s, "documented", documentedRights(t)...),
-		rlock.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+	withRights := restricted(t, s, "documented", documentedRights(t)...)
+	withCache := func(option *rueidis.ClientOption) { // as rueidis has it by default
+		withRights(option)
+		option.DisableCache = false
+	}
+	liveThroughEverything(t, s, withCache, rlock.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 	assert.Zero(t, log.count("level=WARN"), "%s", log.text.String())
 	assert.Empty(t, s.Do(t, "ACL", "LOG"), "something that is not documented was refused")
 }

@@ -72,6 +72,10 @@
 //     LPOP, RPUSH, LPOS, LSET, LREM, LLEN and LINDEX; and what rueidis itself sends
 //     (HELLO, CLIENT).
 //
+// Of CLIENT, rueidis needs TRACKING, unless its DisableCache is set. For a database other
+// than 0 it needs SELECT besides, and behind Sentinel ROLE. It does without CLIENT SETINFO
+// and CLUSTER, which it tries.
+//
 // If PUBLISH alone is refused, everything works, but waiters notice a release only
 // when the lease they know of ends. If anything is refused that only handing over needs
 // (the keys and channels that begin with rlock, the commands from PUBSUB on), released
