@@ -116,6 +116,32 @@ func TestGrantIsConfirmedAfterASecond(t *testing.T) {
 	}
 }
 
+func TestProcessPassesTheLockOnInsideForItsLocalTurnsOnly(t *testing.T) {
+	for name, is := range map[string]struct {
+		options []rlock.Option
+		turns   int
+	}{"Default": {[]rlock.Option{on}, 8}, "Three": {[]rlock.Option{on, rlock.WithTurns(3, 7)}, 3}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				lock := w.lock(t, "orders", is.options...)
+				hold := must(t)(lock.Lock(t.Context()))
+				const neighbours = 20
+				order := make(chan string, neighbours+1)
+				for range neighbours {
+					enlist(t.Context(), t, lock, order, "neighbour")
+				}
+				enlist(t.Context(), t, w.lock(t, "orders", on), order, "other process")
+				require.NoError(t, hold.Unlock(t.Context()))
+				for range is.turns {
+					require.Equal(t, "neighbour", <-order)
+				}
+				require.Equal(t, "other process", <-order)
+			})
+		})
+	}
+}
+
 // A stranger is somebody who does not know about tickets, such as Redisson.
 func TestStrangersGetTheirTurn(t *testing.T) {
 	for name, friends := range map[string]int{"OneProcess": 1, "ManyProcesses": 10} {
