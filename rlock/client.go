@@ -75,7 +75,8 @@ type tenureKey struct {
 //
 // Rdb must lead to one server or to a primary that a Sentinel names; clusters are
 // refused for now. Its ConnLifetime must be 0: with it, the Redis client repeats
-// scripts unseen. Several clients on one rdb are several owners.
+// scripts unseen. New cannot see that option and does not check it. Several clients on one
+// rdb are several owners.
 //
 // While the server is down, rueidis.NewClient returns no client but an error. A program
 // that is to start all the same calls it again until it succeeds, or sets

@@ -25,9 +25,11 @@
 //     was told (see below), and for as long as a holder stops working when its hold
 //     ends. [Hold.Context] ends then.
 //  2. A lock whose holder died is free at the latest when its lease ends: the
-//     watchdog timeout, 30 s by default, or the lease that WithLease gave it.
-//  3. A hold without a lease of its own lasts until Unlock, for as long as the process
-//     runs and reaches the server at least once per watchdog timeout.
+//     watchdog timeout, 30 s by default, or the time of WithMinHold if that is longer;
+//     or the lease that WithLease gave it.
+//  3. A hold without a lease of its own lasts until Unlock, or until the time of
+//     WithMaxHold is over, for as long as the process runs and reaches the server at
+//     least once per watchdog timeout.
 //  4. A holder learns that its lease ended, or that the server cannot be reached,
 //     before anybody else can have the lock, if its process runs; if the process was
 //     stopped, from the first call of Err or Done after that. It learns that the lock
@@ -39,8 +41,9 @@
 //     ends at any point leaves neither a lock that nobody has nor a wrong count.
 //  6. A release that happens while somebody waits is not missed, whatever the order of
 //     events. After a reconnect, whoever is in front in each process tries at once.
-//     Waiters are served in the order in which they came, in a process and between
-//     processes; a newcomer that finds the lock free takes it.
+//     Waiters of one process are served in the order in which they came, and processes
+//     in the order of their first waiters; a process may pass the lock on inside up to
+//     8 times in a row, see WithTurns. A newcomer that finds the lock free takes it.
 //  7. A fault of the server is never reported as contention, nor contention as a fault.
 //     Faults that may go away by themselves are [ErrUnavailable].
 //
@@ -57,8 +60,9 @@
 //
 // Client, Lock and Hold may be used by several goroutines at once. A Client runs one
 // goroutine for its pub/sub connection while there are holds or waiters and for some
-// seconds after, and goroutines for scripts that are under way. Client.Close waits
-// for all of them.
+// seconds after, and goroutines for scripts that are under way. Client.Close waits for all
+// of them, but not longer than some seconds for a server that does not answer: a goroutine
+// that waits for its answer then ends when the Redis client gives up.
 //
 // # Redis requirements
 //

@@ -17,8 +17,8 @@ var (
 	// was allowed to wait. It is contention, never a fault: the server answered.
 	ErrNotAcquired = errors.New("lock not acquired")
 
-	// ErrNotHeld means that the caller's owner has no hold to give back or to look
-	// at. It is the counterpart of Java's IllegalMonitorStateException.
+	// ErrNotHeld means that the caller's owner has no hold that Lock.Unlock could give
+	// back. It is the counterpart of Java's IllegalMonitorStateException.
 	ErrNotHeld = errors.New("lock not held by this owner")
 
 	// ErrLost means that a hold ended before it was unlocked. It comes as a

@@ -56,10 +56,10 @@ func (h *Hold) Name() string { return h.tenure.room.names.lock }
 func (h *Hold) Owner() Owner { return h.tenure.owner }
 
 // Unlock gives the hold back: the lock becomes free and the next waiter is woken,
-// unless the owner has other holds on it, or its WithMinHold is not over. It returns when
-// the server has answered. The context's end does not keep the lock from being released: with a context that
-// has ended or ends meanwhile, Unlock goes on for the grace period, and the release
-// goes on after that.
+// unless the owner has other holds on it, or its WithMinHold is not over. It returns
+// when the server has answered. The context's end does not keep the lock from being
+// released: with a context that has ended or ends meanwhile, Unlock goes on for the
+// grace period, and the release goes on after that.
 //
 // A server that is silent makes it block for 5 s at most, or for the grace period after
 // the context's end if that is sooner. With a context that cannot end (Background,

@@ -53,8 +53,9 @@ func (l *Lock) Lock(ctx context.Context, options ...LockOption) (*Hold, error) {
 }
 
 // TryLock waits for at most the given time, 0 for not at all, and returns an error
-// that wraps ErrNotAcquired if somebody else has the lock until then. Everything else
-// is as with Lock. Wait and lease have nothing to do with each other.
+// that wraps ErrNotAcquired if somebody else has the lock until then. A negative wait is
+// an error of its own. Everything else is as with Lock. Wait and lease have nothing to do
+// with each other.
 //
 // A server that does not answer is a fault and not contention; TryLock returns it, as
 // ErrUnavailable, when the wait and the grace period are over. A program that must not wait

@@ -39,7 +39,7 @@ type ownerKey struct{}
 // WithOwner returns a context under which locks belong to owner instead of the
 // calling goroutine. Everybody who has the context re-enters; locking under it in
 // two goroutines at once makes two holds of one owner, which do not exclude each
-// other.
+// other. Under the zero Owner every operation of a Lock is an error.
 func WithOwner(ctx context.Context, owner Owner) context.Context {
 	return context.WithValue(ctx, ownerKey{}, owner)
 }
