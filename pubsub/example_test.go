@@ -2,7 +2,9 @@ package pubsub_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
 
 	"github.com/redis/rueidis"
 
@@ -68,20 +70,34 @@ func ExampleHub_Keep() {
 		return
 	}
 	defer func() { _ = server.Close() }()
+	dialed := make(chan net.Conn, 10)
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{server.Addr()}, ForceSingleClient: true, DisableCache: true,
+		DialCtxFn: func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, "tcp", address)
+			dialed <- conn
+			return conn, err
+		},
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer client.Close()
+	<-dialed // the one for commands
 
 	hub := pubsub.NewHub(client)
 	defer hub.Close()
 	b := bell{rings: make(chan string, 1)}
 	keeper := hub.Keep(func() { b.ring("reconnected") })
 	defer keeper.Close()
-	fmt.Println(hub.Len(), "channels")
-	// Output: 0 channels
+	subscription := hub.Subscribe("news", b)
+	fmt.Println(<-b.rings)
+	subscription.Close()
+
+	_ = (<-dialed).Close() // as a fault of the network would
+	fmt.Println(<-b.rings)
+	// Output:
+	// subscribed
+	// reconnected
 }

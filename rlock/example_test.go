@@ -132,6 +132,7 @@ func ExampleOption() {
 	client, err := rlock.New(rdb,
 		rlock.WithWatchdogTimeout(10*time.Second), // a lock is free 10 s after its process died
 		rlock.WithGracePeriod(3*time.Second),      // waits survive a failover of 3 s
+		rlock.WithTurns(1, 7),                     // processes take turns, however many wait in each
 		rlock.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 	)
 	if err != nil {
@@ -285,6 +286,26 @@ func ExampleLock_Unlock() {
 	// <nil>
 	// rlock: unlock "orders": lock not held by this owner
 	// true
+}
+
+// A lock is held by an owner: the calling goroutine, or that of the context.
+func ExampleLock_IsHeld() {
+	client, closeAll := open()
+	defer closeAll()
+	orders := client.NewLock("orders")
+	ctx := rlock.WithOwner(context.Background(), rlock.NewOwner())
+	hold, err := orders.Lock(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = hold.Unlock(ctx) }()
+
+	locked, _ := orders.IsLocked(ctx)
+	held, _ := orders.IsHeld(ctx)
+	goroutines, _ := orders.IsHeld(context.Background())
+	fmt.Println(locked, held, goroutines)
+	// Output: true true false
 }
 
 func ExampleLock_ForceUnlock() {
