@@ -11,6 +11,9 @@
 // else redis-server, else valkey-server. When there is none, tests fail with a
 // sentence that says what to install; they never skip.
 //
+// StartSentinel gives a test a primary, its replica, and a Sentinel that makes the
+// replica the primary when it is told to.
+//
 // A Proxy stands between a client and a server, delays, cuts and refuses
 // connections, and loses messages.
 package redistest

@@ -30,6 +30,9 @@ const (
 	// pollEvery is the pause between two looks at a condition that nothing signals.
 	pollEvery = time.Millisecond
 
+	// turnEvery is the same for what takes servers seconds.
+	turnEvery = 20 * time.Millisecond
+
 	// portAttempts is how often a server that found its port taken is started
 	// again on another one.
 	portAttempts = 10
@@ -47,6 +50,7 @@ type Server struct {
 	bin  string
 	dir  string // its working directory and log; removed by Stop
 	args []string
+	conf string // what a Sentinel is configured to do; empty: it is none
 	addr string
 
 	attached sync.Map // testing.TB → struct{}: tests that get the log when they fail
@@ -72,7 +76,10 @@ func Start(tb testing.TB, args ...string) *Server {
 // Launch starts a server like Start, for a caller that has no test at hand. The
 // caller must Stop it. Tests that share it call Attach, or Client which does so,
 // to see its log when they fail. The error is one sentence.
-func Launch(args ...string) (*Server, error) {
+func Launch(args ...string) (*Server, error) { return launch(&Server{args: args}) }
+
+// launch starts s, of which the caller has said what it shall be.
+func launch(s *Server) (*Server, error) {
 	bin, err := binary()
 	if err != nil {
 		return nil, err
@@ -81,7 +88,7 @@ func Launch(args ...string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redistest: %w", err)
 	}
-	s := &Server{bin: bin, dir: dir, args: args}
+	s.bin, s.dir = bin, dir
 	for range portAttempts {
 		if s.addr, err = freeAddr(); err != nil {
 			break
@@ -262,20 +269,12 @@ func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 // start starts the process and returns nil once it is known that it, and no other
 // process, answers on s.addr.
 func (s *Server) start() error {
-	host, port, err := net.SplitHostPort(s.addr)
+	args, err := s.commandLine()
 	if err != nil {
 		return err
 	}
-	args := []string{
-		"--bind", host, "--port", port, "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no",
-	}
-	if hasDebugSwitch(s.bin) {
-		args = append(args, "--enable-debug-command", "local")
-	}
-
 	before := len(s.Log())
-	proc, err := spawn(s.bin, s.dir, s.logFile(), append(args, s.args...))
+	proc, err := spawn(s.bin, s.dir, s.logFile(), args)
 	if err != nil {
 		return err
 	}
@@ -285,7 +284,7 @@ func (s *Server) start() error {
 
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	err = poll(ctx, func() (bool, error) {
+	err = poll(ctx, pollEvery, func() (bool, error) {
 		if !proc.running() {
 			log := s.Log()[before:]
 			if strings.Contains(log, "Address already in use") {
@@ -301,6 +300,26 @@ func (s *Server) start() error {
 	return err
 }
 
+func (s *Server) commandLine() ([]string, error) {
+	host, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		return nil, err
+	}
+	if s.conf != "" { // a Sentinel insists on a file, which it rewrites
+		file := filepath.Join(s.dir, "sentinel.conf")
+		text := fmt.Sprintf("bind %s\nport %s\ndir %q\n%s", host, port, s.dir, s.conf)
+		return []string{file, "--sentinel"}, os.WriteFile(file, []byte(text), 0o600)
+	}
+	args := []string{
+		"--bind", host, "--port", port, "--dir", s.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no",
+	}
+	if hasDebugSwitch(s.bin) {
+		args = append(args, "--enable-debug-command", "local")
+	}
+	return append(args, s.args...), nil
+}
+
 // answers reports whether the process pid answers at addr. The process id is asked
 // for, because another test's server may have taken the port.
 func answers(ctx context.Context, addr string, pid int) bool {
@@ -313,10 +332,10 @@ func answers(ctx context.Context, addr string, pid int) bool {
 	return ok && strings.Contains(info, "process_id:"+strconv.Itoa(pid)+"\r\n")
 }
 
-// poll calls done, with a short pause in between, until it returns true or an
-// error, or ctx is done.
-func poll(ctx context.Context, done func() (bool, error)) error {
-	tick := time.NewTicker(pollEvery)
+// poll calls done, with a pause in between, until it returns true or an error, or ctx
+// is done.
+func poll(ctx context.Context, pause time.Duration, done func() (bool, error)) error {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		if ok, err := done(); ok || err != nil {

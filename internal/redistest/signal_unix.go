@@ -20,7 +20,7 @@ func signalUntil(p *process, signal syscall.Signal, want bool) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	return poll(ctx, func() (bool, error) {
+	return poll(ctx, pollEvery, func() (bool, error) {
 		if !p.running() {
 			return false, errors.New("the process has ended")
 		}
