@@ -22,7 +22,12 @@ const (
 
 	// rethink is how long the server has to think about a channel that it refused.
 	rethink = 2 * time.Second
+
+	// look is how often the Redis client is asked where it leads.
+	look = 500 * time.Millisecond
 )
+
+var errMoved = errors.New("rlock: pub/sub connection given up: the Redis client turned to another server")
 
 // loop owns the connection: it makes it, uses it, and makes it again, until nobody
 // has needed it for a while.
@@ -71,12 +76,14 @@ func (h *Hub) connect(d *dialer, again bool) (served time.Duration, broke bool) 
 	return time.Since(began), false
 }
 
-// serve passes on what listeners want until the connection breaks, which is an
-// error, or nobody wants anything any more.
+// serve passes on what listeners want until the connection breaks or leads nowhere, which
+// is an error, or nobody wants anything any more.
 func (h *Hub) serve(c *connection) error {
 	unused, refused := time.NewTimer(h.limits.linger), time.NewTimer(rethink)
 	defer unused.Stop()
 	defer refused.Stop()
+	looks := time.NewTicker(look)
+	defer looks.Stop()
 	needed := false
 	for {
 		if err := h.flush(c); err != nil {
@@ -98,6 +105,10 @@ func (h *Hub) serve(c *connection) error {
 		case <-h.wake:
 		case <-refused.C:
 			h.askAgain()
+		case <-looks.C:
+			if h.moved(c) {
+				return errMoved
+			}
 		case <-unused.C:
 			if !h.needed() {
 				return nil
@@ -111,6 +122,23 @@ func (h *Hub) serve(c *connection) error {
 			return nil
 		}
 	}
+}
+
+// moved reports whether commands do not go any more where they went when the connection
+// was made. A client of a Sentinel turns to the new primary at once, and leaves a connection
+// that was set aside with the old one, where nothing is published any more.
+//
+// Where commands may go to replicas too, the client names these among its nodes and does not
+// say which one is the primary. A primary that was replaced is none of them until it has
+// become a replica, for which Sentinel gives it some seconds.
+func (h *Hub) moved(c *connection) bool {
+	nodes := h.client.Nodes()
+	for addr := range c.nodes {
+		if _, there := nodes[addr]; !there {
+			return true
+		}
+	}
+	return false
 }
 
 // flush tells the server what has changed.

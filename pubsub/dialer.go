@@ -12,8 +12,9 @@ type connection struct {
 	rueidis.DedicatedClient
 
 	attempt uint64
-	broken  <-chan error // closed, or sent why, when the connection breaks
-	refused bool         // the server has refused a channel lately
+	nodes   map[string]rueidis.Client // by address: the servers to one of which it leads
+	broken  <-chan error              // closed, or sent why, when the connection breaks
+	refused bool                      // the server has refused a channel lately
 	release func()
 }
 
@@ -89,7 +90,8 @@ func (d *dialer) start() {
 
 // make makes a connection and finds out whether it answers.
 func (h *Hub) make(attempt uint64) (*connection, error) {
-	c := &connection{attempt: attempt}
+	// The nodes come first: of a client that moves meanwhile, they are those it left.
+	c := &connection{attempt: attempt, nodes: h.client.Nodes()}
 	c.DedicatedClient, c.release = h.client.Dedicate()
 	c.broken = c.SetPubSubHooks(rueidis.PubSubHooks{
 		OnMessage:      func(m rueidis.PubSubMessage) { h.message(attempt, m) },

@@ -8,8 +8,10 @@
 //
 //  1. A Hub has at most one connection, and none once nobody has needed it for
 //     2 seconds. It is a dedicated one, taken from the rueidis client, so that it
-//     always leads to the primary and shares nothing with commands. (With a server
-//     that only speaks version 2 of the protocol, rueidis makes two of it.)
+//     leads to the primary and shares nothing with commands. (With a server that only
+//     speaks version 2 of the protocol, rueidis makes two of it.) When the client turns
+//     to another server, as that of a Sentinel does after a failover, the Hub gives the
+//     connection up within half a second, as if it had broken, and follows.
 //  2. After Listener.Subscribed and until Listener.Interrupted, every message that
 //     the server publishes on the channel reaches Listener.Message, in the order
 //     in which the server sent them. None comes at another time.
