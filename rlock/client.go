@@ -75,8 +75,11 @@ type tenureKey struct {
 //
 // Rdb must lead to one server or to a primary that a Sentinel names; clusters are
 // refused for now. Its ConnLifetime must be 0: with it, the Redis client repeats
-// scripts unseen. New cannot see that option and does not check it. Several clients on one
-// rdb are several owners.
+// scripts unseen. New cannot see that option and does not check it. With Sentinel, set
+// TopologyRefreshInterval, as rueidis recommends: a client that missed the one message of a
+// failover would stay with the old primary for good. Several clients on one rdb are several
+// owners. Each keeps one connection of its pool for blocking commands while anybody waits or
+// holds a lock; see BlockingPoolSize.
 //
 // While the server is down, rueidis.NewClient returns no client but an error. A program
 // that is to start all the same calls it again until it succeeds, or sets

@@ -67,7 +67,9 @@
 // # Redis requirements
 //
 // Redis 6.2 or later, or Valkey, on one server or behind Sentinel. Besides those of the
-// rueidis client there is one connection, for pub/sub. An ACL must allow
+// rueidis client there is one connection, for pub/sub. After a failover it follows the
+// rueidis client to the new primary within about half a second, also while the old one lives,
+// and counts as one that was interrupted. An ACL must allow
 //
 //   - keys: the names of the locks, and rlock_queue:*;
 //   - channels: redisson_lock__channel:*, rlock_beacon:* and rlock_grant:*;
