@@ -7,9 +7,9 @@ import (
 )
 
 // Do locks, runs work, and unlocks, also when work panics. The context of work ends
-// when ctx ends or the lock is lost; it looks at the clocks, as Hold.Context does. Do returns the error of Lock, and then work was
-// not run; else the errors of work and of Unlock joined, so that errors.Is finds
-// ErrLost if the lock was lost while work ran.
+// when ctx ends or the lock is lost, and looks at the clocks, as Hold.Context does. Do
+// returns the error of Lock, and then work was not run; else the errors of work and of
+// Unlock joined, so that errors.Is finds ErrLost if the lock was lost while work ran.
 func (l *Lock) Do(ctx context.Context, work func(ctx context.Context) error, options ...LockOption) error {
 	h, err := l.Lock(ctx, options...)
 	if err != nil {

@@ -99,12 +99,12 @@ func (r *room) inherit() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		switch {
-		case f != nil:
+		case f != nil: // the others look in time
 		case got.Status == lua.NotOwner && got.TTL > 0 && time.Now().Add(got.TTL).Before(r.line.minded):
 			// Whoever has it came by itself, and is not responsible; or it was served after this
 			// process, and is. Those in the queue may look no sooner than after a first lease.
 			r.heirLocked(got.TTL)
-		case got.Status != lua.Done: // the others look in time
+		case got.Status != lua.Done: // whoever has it is responsible
 		case got.Successor == lua.Stranger:
 			c.anchored(anchor{sent: sent, server: got.Time})
 			r.mindLocked(got.First)
