@@ -46,16 +46,23 @@ func (w *waiter) abandonLocked() (after func()) {
 // now, or gives it up.
 func (w *waiter) withdrawLocked() (after func()) {
 	r := w.room
-	if r.line.ticket == "" {
-		return nil
+	if r.queue.Len() == 0 {
+		return r.retreatLocked()
 	}
-	if r.queue.Len() > 0 {
-		if w.attempt == r.line.attempt {
-			r.dueLocked() // its ticket takes the place
-		}
-		return nil
+	if r.line.ticket != "" && w.attempt == r.line.attempt {
+		r.dueLocked() // its ticket takes the place
 	}
+	return nil
+}
+
+// retreatLocked gives up the place in the queue of processes, which nobody waits for any
+// more. Where this process has the lock, whoever gives that back gives up the place too: it
+// must not be served itself.
+func (r *room) retreatLocked() (after func()) {
 	ticket := r.line.ticket
+	if ticket == "" || len(r.holders) > 0 {
+		return nil
+	}
 	r.line.ticket = ""
 	return func() { r.client.withdraw(r, ticket) }
 }

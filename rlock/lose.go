@@ -76,7 +76,7 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 			t.client.retire(t)
 		}
 		if err != nil {
-			t.room.dueLocked() // it may be free
+			t.room.bereftLocked()
 		}
 		if err != nil && t.blurred { // a reentry that stayed unanswered may last for longer
 			t.client.start(t, t.undoRest)

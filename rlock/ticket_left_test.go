@@ -120,3 +120,52 @@ func TestCloseGivesBackWhatWasGrantedToAWaiterThatIsSlow(t *testing.T) {
 		assert.False(t, w.server.Exists("orders"), "the lock was left behind")
 	})
 }
+
+// An owner waits in two goroutines, for which its process has a place in the queue, and gets
+// the lock in a third one, so that the others have it too.
+func TestOwnerThatGotTheLockElsewhereIsNotServedWhenItGivesItBack(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			client := w.client(t, on)
+			lock, ctx := client.NewLock("orders"), stranger(t)
+			must(t)(w.lock(t, "orders", on).Lock(t.Context()))
+			var holders sync.WaitGroup
+			for range 2 {
+				holders.Go(func() {
+					h, err := lock.Lock(ctx)
+					if assert.NoError(t, err) {
+						assert.NoError(t, h.Unlock(ctx))
+					}
+				})
+				synctest.Wait()
+			}
+			w.server.Del("orders")
+			h := must(t)(lock.TryLock(ctx, 0))
+			require.NoError(t, h.Unlock(ctx))
+			holders.Wait()
+			assert.False(t, w.server.Exists("orders"), "the owner has it again")
+			synctest.Wait()
+			assert.False(t, w.server.Exists("rlock_queue:{orders}"), "a ticket was left behind")
+		})
+	}
+}
+
+// The lock that the process got in another way is lost while nobody of it waits any more.
+func TestTicketGoesWithALockThatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		client := w.client(t, on)
+		lock, ctx := client.NewLock("orders"), stranger(t)
+		must(t)(w.lock(t, "orders", on).Lock(t.Context()))
+		waiting := later(func() attempt { return attempted(lock.Lock(ctx)) })
+		synctest.Wait()
+		w.server.Del("orders")
+		hold := must(t)(lock.TryLock(ctx, 0))
+		must(t)(fields(await(t, waiting)))
+		w.server.Del("orders")
+		<-hold.Done()
+		synctest.Wait()
+		assert.False(t, w.server.Exists("rlock_queue:{orders}"), "a ticket was left behind")
+	})
+}
