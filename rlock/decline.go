@@ -67,6 +67,19 @@ func (r *room) retreatLocked() (after func()) {
 	return func() { r.client.withdraw(r, ticket) }
 }
 
+// retreat is retreatLocked after a loss, if nobody waits.
+func (r *room) retreat() {
+	var after func()
+	r.mu.Lock()
+	if r.queue.Len() == 0 {
+		after = r.retreatLocked()
+	}
+	r.mu.Unlock()
+	if after != nil {
+		after()
+	}
+}
+
 // discard gives back a hold that was handed to a waiter who has left.
 func (c *Client) discard(h *Hold) {
 	c.start(h.tenure, func() {

@@ -76,7 +76,10 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 			t.client.retire(t)
 		}
 		if err != nil {
-			t.room.bereftLocked()
+			t.room.dueLocked() // it may be free
+			if t.room.line.ticket != "" {
+				t.client.start(nil, t.room.retreat)
+			}
 		}
 		if err != nil && t.blurred { // a reentry that stayed unanswered may last for longer
 			t.client.start(t, t.undoRest)

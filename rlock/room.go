@@ -228,17 +228,6 @@ func (r *room) vacatedLocked(t *tenure) {
 	}
 }
 
-// bereftLocked notes that a hold was lost, after which the lock may be free.
-func (r *room) bereftLocked() {
-	r.dueLocked()
-	if r.queue.Len() > 0 {
-		return
-	}
-	if after := r.retreatLocked(); after != nil {
-		after()
-	}
-}
-
 // expectRelease notes that this process is about to publish a release.
 func (r *room) expectRelease() {
 	r.mu.Lock()
