@@ -350,8 +350,11 @@ func (c *Client) retire(t *tenure) {
 }
 
 func (c *Client) warnUnheard(name string) {
-	if !c.unheard.Swap(true) { // not a sync.Once: a log handler may use locks
+	if c.unheard.Swap(true) {
+		return
+	}
+	c.start(nil, func() { // a log handler may use this lock, or close the client
 		c.log.Warn("rlock: the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
 			"lock", name, "channel", namesOf(name).channel)
-	}
+	})
 }

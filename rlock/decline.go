@@ -67,7 +67,7 @@ func (r *room) retreatLocked() (after func()) {
 	return func() { r.client.withdraw(r, ticket) }
 }
 
-// retreat is retreatLocked after a loss, if nobody waits.
+// retreat is retreatLocked when this process has the lock no more, if nobody waits.
 func (r *room) retreat() {
 	var after func()
 	r.mu.Lock()

@@ -38,7 +38,7 @@ func (h *Hold) do(ctx context.Context, work func(ctx context.Context) error) (er
 	both, cancel := context.WithCancelCause(ctx) // ends with either
 	defer cancel(nil)
 	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // it inherits from ctx
-	return work(workContext{both, h, cancel})                               //nolint:contextcheck // it inherits from ctx
+	return work(&workContext{both, h, cancel})                              //nolint:contextcheck // it inherits from ctx
 }
 
 // A workContext is the context of work that a hold is for. It looks at the clocks.
@@ -50,18 +50,18 @@ type workContext struct {
 }
 
 // look ends the context if the hold has ended.
-func (c workContext) look() {
+func (c *workContext) look() {
 	if held := c.hold.Context(); held.Err() != nil {
 		c.cancel(context.Cause(held))
 	}
 }
 
-func (c workContext) Done() <-chan struct{} {
+func (c *workContext) Done() <-chan struct{} {
 	c.look()
 	return c.Context.Done()
 }
 
-func (c workContext) Err() error {
+func (c *workContext) Err() error {
 	c.look()
 	return c.Context.Err()
 }

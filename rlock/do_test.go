@@ -210,3 +210,48 @@ func TestDoNests(t *testing.T) {
 		}
 	})
 }
+
+// Contexts that look at holds do so while their hold's lock is handed over, too.
+func TestLockIsGivenBackWhileSomebodyWaitsUnderTheContextOfItsHold(t *testing.T) {
+	for name, give := range map[string]func(t *testing.T, lock *rlock.Lock, under func(context.Context)) error{
+		"Hold": func(t *testing.T, lock *rlock.Lock, under func(context.Context)) error {
+			t.Helper()
+			hold := must(t)(lock.Lock(stranger(t)))
+			under(hold.Context())
+			return hold.Unlock(t.Context())
+		},
+		"Do": func(t *testing.T, lock *rlock.Lock, under func(context.Context)) error {
+			t.Helper()
+			return lock.Do(stranger(t), func(ctx context.Context) error { under(ctx); return nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				synctest.Test(t, func(t *testing.T) {
+					lock := newWorld(t).lock(t, "orders")
+					var waiting <-chan attempt
+					given := later(func() error {
+						return give(t, lock, func(ctx context.Context) {
+							waiting = later(func() attempt { return attempted(lock.Lock(rlock.WithOwner(ctx, rlock.NewOwner()))) })
+							synctest.Wait()
+						})
+					})
+					require.NoError(t, await(t, given))
+					if got := await(t, waiting); got.err == nil {
+						require.NoError(t, got.hold.Unlock(t.Context()))
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestContextOfWorkMayBeAKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		require.NoError(t, newWorld(t).lock(t, "orders").Do(stranger(t), func(ctx context.Context) error {
+			seen := map[context.Context]bool{ctx: true}
+			assert.True(t, seen[ctx])
+			return nil
+		}))
+	})
+}

@@ -119,7 +119,7 @@ func (e *ear) Interrupted(err error) {
 		return
 	}
 	if e.optional && noPermission(err) {
-		r.client.start(nil, func() { r.client.stopHandingOver(err) }) // it logs, which may take long
+		r.client.stopHandingOver(err)
 		r.line.open = false
 		e.hear = func(string) {}
 		if !e.open {

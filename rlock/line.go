@@ -52,9 +52,12 @@ func (c *Client) handsOver() bool { return c.handover && !c.ungranted.Load() }
 
 // stopHandingOver falls back to public releases.
 func (c *Client) stopHandingOver(err error) {
-	if !c.ungranted.Swap(true) {
-		c.log.Warn("rlock: the server refuses the keys or channels that handing over needs; released locks are published instead", "error", err)
+	if c.ungranted.Swap(true) {
+		return
 	}
+	c.start(nil, func() { // a log handler may use this lock, or close the client
+		c.log.Warn("rlock: the server refuses the keys or channels that handing over needs; released locks are published instead", "error", err)
+	})
 }
 
 // ticketFor returns a ticket for w and its first hold if it is of use to leave one.
@@ -92,6 +95,16 @@ func (r *room) ticketLocked(w *waiter) (ticket, earlier string) {
 	ticket = lua.Ticket(w.tenure.field, w.attempt, w.tenure.leaseFor(w.request))
 	earlier, r.line.ticket = r.line.ticket, ticket
 	return ticket, earlier
+}
+
+// orphanedLocked reports whether nobody minds a ticket that has just been left: its waiter
+// has gone meanwhile, and so has whoever came after it; or that one has left a ticket of its
+// own, which may have overtaken this one and not taken its place.
+func (r *room) orphanedLocked(ticket string) bool {
+	if r.line.ticket == "" { // or it was served, to somebody who waits
+		return r.queue.Len() == 0
+	}
+	return r.line.ticket != ticket
 }
 
 // queued notes that another ticket than the one that was thought to is in the queue.

@@ -56,29 +56,29 @@ func TestLogHandlerMayUseTheLibrary(t *testing.T) {
 	require.NoError(t, got.hold.Unlock(waiter))
 }
 
-// The server refuses PUBLISH, of which each Unlock would tell the handler, once.
-func TestLogHandlerThatIsToldOfARefusedPublishMayUnlock(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	var client *rlock.Client
-	handled := make(chan error, 1)
-	handler := caller{slog.NewTextHandler(&journal{}, nil), func() {
-		handled <- client.NewLock(aclPrefix+"log").Do(rlock.WithOwner(context.Background(), rlock.NewOwner()), func(context.Context) error { return nil })
-	}}
-	rights := append(documentedRights(t), "-publish")
-	client = newClient(t, s.Client(t, restricted(t, s, "mute", rights...)), rlock.WithLogger(slog.New(handler)))
-	ctx := ownerContext(t)
-	hold, err := client.NewLock(aclPrefix + uniqueName(t)).Lock(ctx)
-	require.NoError(t, err)
-	unlocked := make(chan error, 1)
-	go func() { unlocked <- hold.Unlock(ctx) }()
-	for _, c := range []chan error{handled, unlocked} {
-		select {
-		case err := <-c:
-			require.NoError(t, err)
-		case <-time.After(soon):
-			require.FailNow(t, "it does not return")
-		}
+// The server refuses PUBLISH, of which the first Unlock tells the handler.
+func TestLogHandlerThatIsToldOfARefusedPublishMayUseThatLock(t *testing.T) {
+	for name, handle := range map[string]func(client *rlock.Client, lock *rlock.Lock) error{
+		"Lock": func(_ *rlock.Client, lock *rlock.Lock) error {
+			return lock.Do(context.Background(), func(context.Context) error { return nil })
+		},
+		"Close": func(client *rlock.Client, _ *rlock.Lock) error { return client.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var client *rlock.Client
+				var lock *rlock.Lock
+				handled := make(chan error, 1)
+				handler := caller{slog.NewTextHandler(&journal{}, nil), func() { handled <- handle(client, lock) }}
+				client = w.client(t, rlock.WithLogger(slog.New(handler)))
+				lock = client.NewLock("orders")
+				hold := must(t)(lock.Lock(t.Context()))
+				w.deny("PUBLISH", "ERR The user executing the script can't run this command or subcommand")
+				require.NoError(t, hold.Unlock(context.WithoutCancel(t.Context())))
+				require.NoError(t, await(t, handled))
+			})
+		})
 	}
 }
 

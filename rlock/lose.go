@@ -77,9 +77,9 @@ func (t *tenure) endLocked(err error, holds []*Hold) (ending []*Hold) {
 		}
 		if err != nil {
 			t.room.dueLocked() // it may be free
-			if t.room.line.ticket != "" {
-				t.client.start(nil, t.room.retreat)
-			}
+		}
+		if t.room.line.ticket != "" && t.room.queue.Len() == 0 {
+			t.client.start(nil, t.room.retreat)
 		}
 		if err != nil && t.blurred { // a reentry that stayed unanswered may last for longer
 			t.client.start(t, t.undoRest)

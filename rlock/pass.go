@@ -84,8 +84,13 @@ func (r *room) transferFrom(t *tenure) *transfer {
 func (r *room) claimLocked(from *tenure) *waiter {
 	w := r.front()
 	if w == nil || w.tenure == from || w.claimed || w.handed != nil || w.served != nil ||
-		w.ctx.Err() != nil || len(w.tenure.holds) > 0 {
+		len(w.tenure.holds) > 0 {
 		return nil
+	}
+	select {
+	case <-w.ended:
+		return nil
+	default:
 	}
 	select {
 	case w.tenure.turn <- struct{}{}:

@@ -198,6 +198,8 @@ func (t *tenure) demand(ctx context.Context, w *waiter, count int, lease time.Du
 		t.room.line.queued(ticket, earlier)
 	case got.Status == lua.Done:
 		t.room.line.queued(ticket, "")
+	case t.room.orphanedLocked(ticket):
+		c.withdraw(t.room, ticket) //nolint:contextcheck // apart, when this turn is over
 	}
 	t.room.mu.Unlock()
 	if f == nil || !noPermission(f) {

@@ -169,3 +169,22 @@ func TestTicketGoesWithALockThatIsLost(t *testing.T) {
 		assert.False(t, w.server.Exists("rlock_queue:{orders}"), "a ticket was left behind")
 	})
 }
+
+// The lock is given back before its minimum is over: nobody is served.
+func TestTicketGoesWithALockThatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lock := w.lock(t, "orders", on)
+		must(t)(w.lock(t, "orders", on).Lock(t.Context()))
+		ctx, leave := context.WithCancel(stranger(t))
+		waiting := later(func() attempt { return attempted(lock.Lock(ctx)) })
+		synctest.Wait()
+		w.server.Del("orders")
+		hold := must(t)(lock.TryLock(stranger(t), 0, rlock.WithMinHold(time.Minute)))
+		leave()
+		require.ErrorIs(t, await(t, waiting).err, context.Canceled)
+		require.NoError(t, hold.Unlock(t.Context()))
+		synctest.Wait()
+		assert.False(t, w.server.Exists("rlock_queue:{orders}"), "a ticket was left behind")
+	})
+}

@@ -11,6 +11,7 @@ type waiter struct {
 	room    *room
 	tenure  *tenure
 	ctx     context.Context // of its Lock
+	ended   <-chan struct{} // that of ctx, whose methods may look at holds: none is called under room.mu
 	request request
 	place   *list.Element
 	began   time.Time
@@ -33,7 +34,7 @@ type waiter struct {
 func (r *room) join(a *acquisition) *waiter {
 	now := time.Now()
 	w := &waiter{
-		room: r, tenure: a.tenure, ctx: a.ctx, request: a.request,
+		room: r, tenure: a.tenure, ctx: a.ctx, ended: a.ctx.Done(), request: a.request,
 		began: now, nudge: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 	}
 	r.mu.Lock()
