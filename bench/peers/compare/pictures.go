@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -36,9 +37,14 @@ const (
 	legendWidth = 4 * vg.Centimeter
 )
 
+// setFont has plots use a font without serifs.
+var setFont = sync.OnceFunc(func() {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+})
+
 // draw writes the pictures to a directory.
 func (r results) draw(dir string) error {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	setFont()
 	for _, p := range pictures {
 		if err := p.draw(r.Figures, filepath.Join(dir, p.file)); err != nil {
 			return fmt.Errorf("draw %s: %w", p.file, err)
@@ -109,10 +115,20 @@ func (p picture) panel(t table, title string, rows []string) (*plot.Plot, plot.L
 		panel.Add(line, dots)
 		legend.Add(l.name, line, dots)
 	}
-	// Whole decades, because these are what is labelled.
-	panel.Y.Min = math.Pow(10, math.Floor(math.Log10(panel.Y.Min)))
-	panel.Y.Max = math.Pow(10, math.Ceil(math.Log10(panel.Y.Max)))
+	// Of a part of the rows too, and of none. A scale of one point would begin below 0.
+	panel.X.Min, panel.X.Max = 1, 128
+	panel.Y.Min, panel.Y.Max = decades(panel.Y.Min, panel.Y.Max)
 	return panel, legend, nil
+}
+
+// decades returns the range of whole decades, because these are what is labelled, that has
+// all values from low to high; any one if there are no values, and low is beyond high.
+func decades(low, high float64) (from, to float64) {
+	if low > high {
+		return 1, 10
+	}
+	from = math.Pow(10, math.Floor(math.Log10(low)))
+	return from, max(10*from, math.Pow(10, math.Ceil(math.Log10(high))))
 }
 
 // A line is how one contestant is drawn, or several that do not take part in the same

@@ -190,6 +190,25 @@ func tableOf(t *testing.T, file, head string) map[string]map[string]string {
 	return cells
 }
 
+func TestPartOfTheRowsIsDrawn(t *testing.T) {
+	t.Parallel()
+	for name, measured := range map[string]table{
+		"none":       nil,
+		"one point":  {{Row: serial, Contestant: ours, Clients: 1, Rate: 1000, P99: 0.1}},
+		"one panel":  {{Row: serial, Contestant: ours, Clients: 1, Rate: 20, P99: 3}, {Row: serial, Contestant: redisson, Clients: 1, Rate: 7000, P99: 40}},
+		"not a time": {{Row: serial, Contestant: ours, Clients: 1, Rate: 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, results{Figures: measured}.draw(dir))
+			for _, p := range pictures {
+				assert.FileExists(t, filepath.Join(dir, p.file))
+			}
+		})
+	}
+}
+
 // What is in the repository is what the figures in it say. Pictures may differ in the last
 // digit of a number, by how a processor rounds.
 func TestCommittedResultsAgree(t *testing.T) {
