@@ -6,35 +6,35 @@ import (
 )
 
 // lose ends every hold of the tenure: for the given reason, unless its time was over
-// anyway. What is not there any more after a release that stayed unanswered was given back.
+// anyway, which has a reason of its own. What is not there any more after a release that
+// stayed unanswered was given back.
 func (t *tenure) lose(reason Reason) { t.loseUntil(time.Now(), reason) }
 
 // loseUntil is lose for the holds that there were at the given time. Those that were
 // taken later are looked at again.
 func (t *tenure) loseUntil(asked time.Time, reason Reason) {
-	now := time.Now()
 	var over, given, others []*Hold
 	t.room.mu.Lock()
 	for _, h := range t.holds {
+		ending := h.overLocked()
+		over = append(over, ending...)
 		switch {
+		case len(ending) > 0:
 		case h.from.After(asked):
 			t.watch.Renew()
-		case h.trust.Over(now):
-			over = append(over, h)
 		case reason == Removed && h.uncertain:
 			given = append(given, h)
 		default:
 			others = append(others, h)
 		}
 	}
-	expired := t.loseLocked(Expired, nil, over)
 	lost := t.loseLocked(reason, nil, others)
 	back := t.endLocked(nil, given)
 	if len(back) > 0 {
 		t.room.dueLocked() // nobody knows whom that release gave the lock to, and whose ticket it took
 	}
 	t.room.mu.Unlock()
-	t.settle(expired)
+	t.settle(over)
 	t.settle(back)
 	t.settle(lost)
 }

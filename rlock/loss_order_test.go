@@ -3,8 +3,11 @@ package rlock_test
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-rlock/rlock/rlock"
 )
 
 // The holder is asked about the hold that was forced open, and takes the lock again, and gives
@@ -12,7 +15,8 @@ import (
 // side by side delay each other's questions.
 func TestLossOfAnEarlierHoldIsNoLossOfALaterOne(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, server.Client(t), patient)
+	// Renewed once a while, a hold would be found lost before its owner gives it back.
+	client := newClient(t, server.Client(t), patient, rlock.WithWatchdogTimeout(time.Hour))
 	for i := range 16 {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()

@@ -82,9 +82,10 @@ func (v vigil) renewed(sent time.Time, asked time.Duration, verdict lua.Verdict)
 	t.room.mu.Lock()
 	current := v.lastsLocked()
 	if current {
-		t.asked, t.failed = false, nil
+		t.asked = false
 	}
 	if current && verdict == lua.Kept {
+		t.failed = nil
 		t.room.line.behind = -1
 		for _, h := range t.holds {
 			h.renewedLocked(sent, asked)

@@ -58,7 +58,7 @@ type tenure struct {
 
 	watch  *watchdog.Watch[vigil] // while there are holds
 	vigils int                    // so far
-	// asked is whether a renewal is unanswered, failed why the last one failed.
+	// asked is whether a renewal is unanswered, failed why one failed that none made up for.
 	asked  bool
 	failed error
 }
