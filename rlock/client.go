@@ -353,8 +353,12 @@ func (c *Client) warnUnheard(name string) {
 	if c.unheard.Swap(true) {
 		return
 	}
-	c.start(nil, func() { // a log handler may use this lock, or close the client
-		c.log.Warn("rlock: the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
-			"lock", name, "channel", namesOf(name).channel)
-	})
+	c.warn("the server refuses PUBLISH on the lock's channel; waiters notice a release only when the lease they know of ends",
+		"lock", name, "channel", namesOf(name).channel)
+}
+
+// warn logs apart from its caller: a log handler may take long, use this lock, or close the
+// client.
+func (c *Client) warn(message string, attributes ...any) {
+	c.start(nil, func() { c.log.Warn("rlock: "+message, attributes...) })
 }

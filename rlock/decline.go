@@ -138,7 +138,7 @@ func (t *tenure) decline() {
 		t.client.retire(t) // who gives it back later must not find another hold of the owner
 		t.undoLater(context.Background(), t.client.watchdogTimeout)
 	case err != nil:
-		t.client.log.Warn("rlock: a lock that was granted too late cannot be passed on; it ends with its lease",
+		t.client.warn("a lock that was granted too late cannot be passed on; it ends with its lease",
 			"lock", t.room.names.lock, "error", err)
 	}
 }

@@ -37,31 +37,12 @@ func (h *Hold) do(ctx context.Context, work func(ctx context.Context) error) (er
 	held := h.Context()
 	both, cancel := context.WithCancelCause(ctx) // ends with either
 	defer cancel(nil)
-	defer context.AfterFunc(held, func() { cancel(context.Cause(held)) })() //nolint:contextcheck // it inherits from ctx
-	return work(&workContext{both, h, cancel})                              //nolint:contextcheck // it inherits from ctx
-}
-
-// A workContext is the context of work that a hold is for. It looks at the clocks.
-type workContext struct {
-	context.Context
-
-	hold   *Hold
-	cancel context.CancelCauseFunc
-}
-
-// look ends the context if the hold has ended.
-func (c *workContext) look() {
-	if held := c.hold.Context(); held.Err() != nil {
-		c.cancel(context.Cause(held))
+	end := func() { cancel(context.Cause(held)) }
+	defer context.AfterFunc(held, end)() //nolint:contextcheck // it inherits from ctx
+	look := func() {
+		if held.Err() != nil {
+			end()
+		}
 	}
-}
-
-func (c *workContext) Done() <-chan struct{} {
-	c.look()
-	return c.Context.Done()
-}
-
-func (c *workContext) Err() error {
-	c.look()
-	return c.Context.Err()
+	return work(&lookingContext{both, look}) //nolint:contextcheck // it inherits from ctx
 }

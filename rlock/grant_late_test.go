@@ -94,9 +94,9 @@ func (c *delayedConn) Read(b []byte) (int, error) {
 }
 
 // delayed returns a client whose messages the delay holds back.
-func (w *world) delayed(t *testing.T, d *delay) *rlock.Client {
+func (w *world) delayed(t *testing.T, d *delay, options ...rlock.Option) *rlock.Client {
 	t.Helper()
-	return w.clientOver(t, w.connect(w.dialler, wrapping(d.wrap)), on)
+	return w.clientOver(t, w.connect(w.dialler, wrapping(d.wrap)), append(options, on)...)
 }
 
 // wrap makes the delay hold back what comes on a connection.

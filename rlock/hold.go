@@ -121,7 +121,7 @@ func (h *Hold) Context() context.Context {
 	defer room.mu.Unlock()
 	if h.ctx == nil {
 		ctx, stop := context.WithCancelCause(context.WithoutCancel(h.parent))
-		h.ctx, h.stop = holdContext{ctx, h}, stop
+		h.ctx, h.stop = &lookingContext{ctx, func() { h.check() }}, stop
 		if h.ended {
 			stop(h.err)
 		}
@@ -281,19 +281,19 @@ func (h *Hold) renewedLocked(sent time.Time, asked time.Duration) {
 	h.tenure.client.alarm.set(h, h.trust.Until())
 }
 
-// A holdContext is the context of a hold. It looks at the clocks.
-type holdContext struct {
+// A lookingContext looks at the clocks, to end in time, when it is asked whether it has ended.
+type lookingContext struct {
 	context.Context
 
-	hold *Hold
+	look func()
 }
 
-func (c holdContext) Done() <-chan struct{} {
-	c.hold.check()
+func (c *lookingContext) Done() <-chan struct{} {
+	c.look()
 	return c.Context.Done()
 }
 
-func (c holdContext) Err() error {
-	c.hold.check()
+func (c *lookingContext) Err() error {
+	c.look()
 	return c.Context.Err()
 }

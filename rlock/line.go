@@ -55,9 +55,7 @@ func (c *Client) stopHandingOver(err error) {
 	if c.ungranted.Swap(true) {
 		return
 	}
-	c.start(nil, func() { // a log handler may use this lock, or close the client
-		c.log.Warn("rlock: the server refuses the keys or channels that handing over needs; released locks are published instead", "error", err)
-	})
+	c.warn("the server refuses the keys or channels that handing over needs; released locks are published instead", "error", err)
 }
 
 // ticketFor returns a ticket for w and its first hold if it is of use to leave one.

@@ -82,6 +82,35 @@ func TestLogHandlerThatIsToldOfARefusedPublishMayUseThatLock(t *testing.T) {
 	}
 }
 
+// A waiter is granted the lock and has left when the message comes. The server refuses to
+// take the lock back, of which the handler hears, and uses the lock for the same owner.
+func TestLogHandlerThatIsToldOfAGrantThatStaysMayUseThatLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var late delay
+		var lock *rlock.Lock
+		ctx, cancel := context.WithCancel(stranger(t))
+		handled := make(chan attempt, 1)
+		handler := caller{slog.NewTextHandler(&journal{}, nil), func() {
+			w.repair()
+			handled <- attempted(lock.TryLock(context.WithoutCancel(ctx), 0))
+		}}
+		lock = w.delayed(t, &late, rlock.WithLogger(slog.New(handler))).NewLock("orders")
+		first := must(t)(w.lock(t, "orders", on).Lock(stranger(t)))
+		waiting := later(func() attempt { return attempted(lock.Lock(ctx)) })
+		synctest.Wait()
+		late.begin()
+		require.NoError(t, first.Unlock(t.Context()))
+		synctest.Wait()
+		w.refuse("ERR not now")
+		cancel()
+		require.ErrorIs(t, await(t, waiting).err, context.Canceled)
+		synctest.Wait()
+		late.end()
+		require.NoError(t, await(t, handled).err)
+	})
+}
+
 // The handler takes longer than the rest of the lease, and the fault does not.
 func TestSlowLogHandlerDoesNotHoldUpTheNextRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -51,9 +51,7 @@ func (c *Client) renew(ctx context.Context, batch []vigil) error {
 	}
 	if err != nil {
 		err = classify(err)
-		c.start(nil, func() { // it logs, which may take long
-			c.log.Warn("rlock: locks could not be renewed; trying again", "locks", len(renewals), "error", err)
-		})
+		c.warn("locks could not be renewed; trying again", "locks", len(renewals), "error", err)
 		for _, v := range vigils {
 			v.failed(err)
 		}
