@@ -22,7 +22,9 @@ func (v vigil) lastsLocked() bool { return v.tenure.watch != nil && v.tenure.vig
 
 // renew is what the watchdog does with a batch: it extends the leases of holds that
 // it keeps, and looks whether the others are still there. It leaves out what has ended since
-// the batch was made: nobody would wait for its answer, which is none on later holds.
+// the batch was made: nobody would wait for its answer, which is none on later holds. So has
+// what nobody has looked at in time: after a process was stopped, no renewal was in time whose
+// answer could be waited for, so that the server is not to blame.
 func (c *Client) renew(ctx context.Context, batch []vigil) error {
 	sent := time.Now()
 	renewals := make([]lua.Renewal, 0, len(batch))
@@ -30,12 +32,17 @@ func (c *Client) renew(ctx context.Context, batch []vigil) error {
 	for _, v := range batch {
 		t := v.tenure
 		t.room.mu.Lock()
+		var over []*Hold
+		if v.lastsLocked() {
+			over = t.overLocked()
+		}
 		if v.lastsLocked() {
 			vigils = append(vigils, v)
 			renewals = append(renewals, lua.Renewal{Key: t.room.names.lock, Owner: t.field, Lease: t.dueLocked(sent)})
 			t.asked = true
 		}
 		t.room.mu.Unlock()
+		t.settle(over)
 	}
 	if len(renewals) == 0 {
 		return nil
