@@ -14,9 +14,11 @@ var (
 	enqueueSource string
 	//go:embed withdraw.lua
 	withdrawSource string
+	//go:embed follower.lua
+	followerSource string // what scripts begin with that use it
 
-	enqueueScript  = rueidis.NewLuaScript(enqueueSource)
-	withdrawScript = rueidis.NewLuaScript(withdrawSource)
+	enqueueScript  = rueidis.NewLuaScript(followerSource + enqueueSource)
+	withdrawScript = rueidis.NewLuaScript(followerSource + withdrawSource)
 )
 
 // Enqueuing is how a lock is to be acquired or waited for by [Enqueue].

@@ -1,7 +1,8 @@
 -- enqueue: make an owner the holder of a lock, or leave a ticket in its queue.
 --
 -- KEYS[1]  lock: a hash with one field, owner -> number of holds
--- KEYS[2]  queue: a list of tickets, the next to be served at its head
+-- KEYS[2]  queue, rlock_queue:<tail of this lock only>: a list of tickets, the next to be
+--          served at its head
 -- ARGV[1]  owner
 -- ARGV[2]  lease in milliseconds
 -- ARGV[3]  ticket: "<owner> <attempt> <lease>"
@@ -13,6 +14,7 @@
 --         {0, pttl, seconds, micros} somebody else has it for another pttl milliseconds, -1 without
 --                                    expiry; the ticket is in the queue; the server's time or 0
 --         {3, 0, 0, 0}               the owner's field belongs to a read-write lock
+-- If the lock was free, the ticket that is at the head then is told when to look.
 --
 -- Twice is harmless: the hold count is set; a ticket that takes an earlier one's
 -- place may be there twice, and whoever is served with the second finds it stale.
@@ -42,6 +44,9 @@ if found >= 0 then
   end
   if earlier ~= '' then
     redis.pcall('LREM', queue, 1, earlier)
+  end
+  if pttl == -2 then
+    follower(queue, lease)
   end
   return {1, found, 0, 0}
 end

@@ -35,7 +35,7 @@ func scripts(t *testing.T) map[string]string {
 }
 
 // parts are files that scripts begin with which use them.
-var parts = []string{"shorter"}
+var parts = []string{"follower", "shorter"}
 
 // header returns the comment that a script begins with, without the dashes.
 func header(script string) string {

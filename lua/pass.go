@@ -15,7 +15,7 @@ var (
 	//go:embed hand_over.lua
 	handOverSource string
 
-	passScript     = rueidis.NewLuaScript(shorterSource + passSource)
+	passScript     = rueidis.NewLuaScript(shorterSource + followerSource + passSource)
 	handOverScript = rueidis.NewLuaScript(shorterSource + handOverSource)
 )
 

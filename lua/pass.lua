@@ -29,7 +29,7 @@
 -- new owner does not confirm that it has the lock. Seconds and micros are the server's
 -- time, which the message to the new owner carries too: "grant <owner> <attempt>
 -- <seconds> <micros> <lease> <hand-overs in a row> <ARGV[5] as it is now>". The ticket
--- behind is told when to look, should the new owner die: "look <lease>".
+-- behind is told when to look, should the new owner die.
 --
 -- Twice is harmless: the second time finds that the owner has no hold. It says so, or
 -- that the next waiter of the same process has the lock, if it does. Without an owner it
@@ -169,11 +169,7 @@ for _ = 1, 16 do
       keep()
     end
     if behind > 0 then
-      local follower = redis.pcall('LINDEX', queue, 0)
-      client = type(follower) == 'string' and string.match(follower, '^([^:]+):')
-      if client then
-        redis.pcall('PUBLISH', channel(client), 'look ' .. first)
-      end
+      follower(queue, first)
     end
     return {1, 2, first, tonumber(now[1]), tonumber(now[2])}
   end

@@ -59,7 +59,7 @@ func TestEnqueueLeavesOutWhatIsRefusedAboutTheQueue(t *testing.T) {
 	t.Run("-lrem", func(t *testing.T) {
 		row{
 			before: nothing, tickets: list(40*s, earlier, yours), run: enqueue(replacing),
-			reply: gotNow(0), after: hash(30*s, me, "1"), queued: list(40*s, earlier, yours),
+			reply: gotNow(0), after: hash(30*s, me, "1"), queued: list(40*s, earlier, yours), says: []string{look(earlier, 30*s)},
 		}.playAs(t, append(documented(t), "-lrem")...)
 	})
 }

@@ -7,8 +7,7 @@
 --
 -- Returns {1, holds}  the ticket was served before: the owner has the lock
 --         {0, pttl}   it was not; pttl is -2 if the lock is free
--- Where the first ticket goes while the lock is free, or held for no longer than a first
--- lease, the one behind it is told when to look: "look <pttl>". Whoever served the ticket
+-- Where the first ticket goes, the one behind it is told when to look. Whoever served the ticket
 -- before may be gone.
 --
 -- Twice is harmless: the second time finds no ticket.
@@ -20,11 +19,7 @@ if holds then
   return {1, tonumber(holds) or 0}
 end
 local pttl = redis.call('PTTL', key)
-if first and pttl ~= -1 and pttl <= 3000 then
-  local head = redis.pcall('LINDEX', queue, 0)
-  local client = type(head) == 'string' and string.match(head, '^([^:]+):')
-  if client then
-    redis.pcall('PUBLISH', 'rlock_grant:' .. string.sub(queue, #'rlock_queue:' + 1) .. ':' .. client, 'look ' .. math.max(pttl, 0))
-  end
+if first and pttl ~= -1 then
+  follower(queue, math.max(pttl, 0))
 end
 return {0, pttl}

@@ -127,6 +127,7 @@ func (t *tenure) decline() {
 		wanted = true
 		t.room.owedLocked(t)
 	}
+	t.room.line.behind = -1 // the message that says how many are may not have come
 	t.room.mu.Unlock()
 	if wanted {
 		return

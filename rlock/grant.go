@@ -75,6 +75,15 @@ func (r *room) mindLocked(lease time.Duration) {
 	r.heirLocked(lease)
 }
 
+// lapsedLocked makes this process look when the lease of a lock has ended that nobody gives
+// back: those who wait may know of a longer one only.
+func (r *room) lapsedLocked(end time.Time) {
+	if r.client.handsOver() {
+		r.line.minded = end.Add(longestFirst)
+		r.heirLocked(time.Until(end))
+	}
+}
+
 // heirLocked makes this process look when a lease may have ended.
 func (r *room) heirLocked(lease time.Duration) {
 	d := lease + heirDelay

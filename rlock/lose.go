@@ -3,6 +3,8 @@ package rlock
 import (
 	"slices"
 	"time"
+
+	"github.com/go-rlock/rlock/watchdog"
 )
 
 // lose ends every hold of the tenure: for the given reason, unless its time was over
@@ -52,7 +54,24 @@ func (t *tenure) loseLocked(reason Reason, err error, holds []*Hold) (ending []*
 	}
 	lost := &LostError{Name: t.room.names.lock, Reason: reason, Since: time.Now(), Err: err}
 	t.client.losses.add(lossKey{t.room.names.lock, t.owner}, lost)
-	return t.endLocked(lost, holds)
+	end := lost.Since // of the lease
+	if reason == Expired || reason == Unreachable {
+		for _, h := range holds {
+			end = latest(end, h.trust.Until().Add(watchdog.Margin(t.longestLocked())))
+		}
+	}
+	ending = t.endLocked(lost, holds)
+	if len(t.holds) == 0 && reason != ClientClosed { // whose lock is given back
+		t.room.lapsedLocked(end)
+	}
+	return ending
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // endLocked ends those holds that have not ended, as unlocked if err is nil. The

@@ -60,18 +60,22 @@ func loadScripts(t *testing.T, s *redistest.Server) {
 	}
 }
 
-// sourceOf returns what the server knows a script by: its file, behind that of the part that
+// sourceOf returns what the server knows a script by: its file, behind those of the parts that
 // it uses.
 func sourceOf(t *testing.T, script string) string {
 	t.Helper()
-	source, err := os.ReadFile("../lua/" + script + ".lua")
-	require.NoError(t, err)
-	if script == "shorter" || !strings.Contains(string(source), "shorter(pttl") {
+	read := func(file string) string {
+		source, err := os.ReadFile("../lua/" + file + ".lua")
+		require.NoError(t, err)
 		return string(source)
 	}
-	part, err := os.ReadFile("../lua/shorter.lua")
-	require.NoError(t, err)
-	return string(part) + string(source)
+	source, parts := read(script), ""
+	for _, part := range []string{"shorter", "follower"} {
+		if part != script && strings.Contains(source, part+"(") {
+			parts += read(part)
+		}
+	}
+	return parts + source
 }
 
 // A scene is what a script runs in: a lock and the holds on it, outermost first.

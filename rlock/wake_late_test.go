@@ -61,6 +61,87 @@ func TestWaitersOfOtherProcessesLearnThatALeaseHasBecomeShorter(t *testing.T) {
 	})
 }
 
+// The holder has a long lease, and three processes know of it who wait. The first of them is served,
+// and has a shorter lease, which nobody gives back. Whatever becomes of the second one meanwhile,
+// the third has the lock when that lease has ended.
+func TestWaitersFarBehindLearnThatTheNextLeaseIsShorter(t *testing.T) {
+	const ending = 100 * time.Millisecond
+	leave := map[string]func(t *testing.T, second *rlock.Client){
+		"BesideOneWhoseWaitIsOver": func(*testing.T, *rlock.Client) {},
+		"BesideOneThatIsClosed": func(t *testing.T, second *rlock.Client) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			require.NoError(t, second.Close())
+		},
+	}
+	for name, leave := range leave {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				first, second, third := w.client(t, on), w.client(t, on), w.client(t, on)
+				holder := must(t)(w.lock(t, "orders", on).Lock(stranger(t), rlock.WithLease(10*time.Minute)))
+				got := waitFor(t, first, time.Hour)
+				gone := waitFor(t, second, 6*time.Second)
+				next := waitFor(t, third, time.Hour)
+
+				require.NoError(t, holder.Unlock(t.Context()))
+				end := await(t, got).at.Add(nextLease)
+				leave(t, second)
+				require.Error(t, await(t, gone).err)
+				last := await(t, next)
+				require.NoError(t, last.err)
+				assert.WithinDuration(t, end, last.at, ending)
+			})
+		})
+	}
+	t.Run("BehindOneThatHasItNext", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			first, second, third := w.client(t, on), w.client(t, on), w.client(t, on)
+			holder := must(t)(w.lock(t, "orders", on).Lock(stranger(t), rlock.WithLease(10*time.Minute)))
+			line := []<-chan attempt{waitFor(t, first, time.Hour), waitFor(t, second, time.Hour), waitFor(t, third, time.Hour)}
+
+			start := time.Now()
+			require.NoError(t, holder.Unlock(t.Context()))
+			for i, result := range line {
+				got := await(t, result)
+				require.NoError(t, got.err)
+				assert.WithinDuration(t, start.Add(time.Duration(i)*nextLease), got.at, ending)
+			}
+		})
+	})
+	t.Run("BehindOneThatIsDead", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			first, third := w.client(t, on), w.client(t, on)
+			holder := must(t)(w.lock(t, "orders", on).Lock(stranger(t), rlock.WithLease(10*time.Minute)))
+			got := waitFor(t, first, time.Hour)
+			_, err := w.server.Push("rlock_queue:{orders}", foreign+" 1 30000")
+			require.NoError(t, err)
+			next := waitFor(t, third, time.Hour)
+
+			require.NoError(t, holder.Unlock(t.Context()))
+			end := await(t, got).at.Add(nextLease)
+			last := await(t, next)
+			require.NoError(t, last.err)
+			assert.WithinDuration(t, end, last.at, ending)
+		})
+	})
+}
+
+// nextLease is the lease of those who wait.
+const nextLease = 10 * time.Second
+
+// waitFor lets a client wait for the lock, and returns what comes of it.
+func waitFor(t *testing.T, client *rlock.Client, wait time.Duration) <-chan attempt {
+	t.Helper()
+	result := later(func() attempt {
+		return attempted(client.NewLock("orders").TryLock(stranger(t), wait, rlock.WithLease(nextLease)))
+	})
+	synctest.Wait()
+	return result
+}
+
 // As above, but those who wait know nothing of tickets.
 func TestWaitersInPublicLearnThatALeaseHasBecomeShorter(t *testing.T) {
 	for name, option := range map[string]rlock.Option{"FromOneOfThem": off, "FromOneWhoHandsOver": on} {

@@ -3,7 +3,7 @@
  * some of them freeze or die.
  *
  * Scripts:  enqueue.lua, pass.lua, withdraw.lua, renew.lua.
- * Client:   line.go: told, passOn, passed, mindLocked, inherit, withdrawLocked; room.go:
+ * Client:   line.go: told, passOn, passed; grant.go: mindLocked, lapsedLocked, inherit; room.go:
  *           takenLocked, untilLocked, released, announced, Subscribed, look.
  *
  * Each process has one owner, who waits, holds, unlocks and gives up, again and again.
@@ -12,7 +12,7 @@
  * due timers fire, a live holder confirms and renews. Faults: a process is killed; is
  * frozen, and may go on at any time; loses its subscription, and subscribes again;
  * messages are late; the reply to a release is lost. A process may also be closed,
- * which is no fault.
+ * or let its lease end, which are no faults.
  *
  * The model has no late commands and no attempt numbers; those are in grant.pml.
  */
@@ -28,8 +28,15 @@
 #endif
 
 #define LONG  3 /* a lease that is renewed */
+#ifndef FIXED /* the lease of the first hold */
+#if FAULTS > 1 || defined(FOREIGN)
+#define FIXED LONG
+#else
+#define FIXED 5
+#endif
+#endif
 #define FIRST 2 /* the lease of a grant until it is confirmed */
-#define NEVER 7 /* of a timer */
+#define NEVER 9 /* of a timer */
 #define MANY  7 /* tickets behind: all of them; -1 on the wire */
 #define TURNS 1 /* hand-overs in a row while a foreigner waits */
 #define FOREIGNER (N + 1)
@@ -245,8 +252,16 @@ inline try(p) {
 #ifdef FOREIGN
 		assert(!foreign_turn || late == 3);
 #endif
+		served = (owner == 0);
 		owner = p + 1; ttl = LONG; wasted = 0; unconfirmed = 0;
 		remove_ticket(p);
+#ifndef NO_TAKER_LOOK
+		if
+		:: served -> look_out()
+		:: else
+		fi;
+#endif
+		served = 0;
 		hold(p, 0, MANY, 0)
 	:: owner != 0 && owner != p + 1 ->
 		push(p); op[p] = TAKEN; seen[p] = ttl
@@ -271,18 +286,19 @@ inline look(p) {
 	looks[p] = 0
 }
 
-inline heir_of(p) {
+/* Process p looks when a lease may have ended. */
+inline heir_of(p, t) {
 #ifdef NO_HEIR
 	heir[p] = NEVER
 #else
-	heir[p] = FIRST
+	heir[p] = t
 #endif
 }
 
 inline reply(p) {
 	if
 	:: op[p] == TAKEN    -> timer[p] = seen[p]
-	:: op[p] == GRANTED  -> heir_of(p); idle(p)
+	:: op[p] == GRANTED  -> heir_of(p, FIRST); idle(p)
 	:: op[p] == RELEASED -> idle(p)
 	fi;
 	op[p] = NONE; seen[p] = 0
@@ -358,10 +374,7 @@ inline withdraw(p) {
 	:: queue[0] == p + 1 ->
 		remove_ticket(p);
 #ifndef NO_WITHDRAW_LOOK
-		if
-		:: ttl <= FIRST -> look_out()
-		:: else
-		fi
+		look_out()
 #endif
 	:: else -> remove_ticket(p)
 	fi;
@@ -401,6 +414,23 @@ inline die(p) {
 #define some_wait (waits(0) || waits(1) || waits(2) || waits(3))
 #endif
 
+#ifdef ONE_FROZEN
+#define may_come(p) ((p) == came + 1)
+#define may_freeze(p) ((p) == ONE_FROZEN)
+#define renewed(p) ((p) != 3 - ONE_FROZEN) /* its lease is fixed */
+#define OTHER_FAULTS(p)
+#else
+#define may_come(p) ((p) <= came + 1)
+#define may_freeze(p) true
+#define renewed(p) true
+#define OTHER_FAULTS(p) \
+	:: d_step { health[p] == LIVE && faults > 0 -> faults--; die(p); printf("process %d is killed\n", p) } \
+	:: d_step { health[p] == FROZEN -> thaw(p) } \
+	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p); listens[p] = 0 } \
+	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p) } \
+	:: d_step { health[p] == LIVE && op[p] == GRANTED && faults > 0 -> faults--; op[p] = RELEASED }
+#endif
+
 inline lapse(t) { t = (t == NEVER || t == 0 -> t : t - 1) }
 
 inline tick() {
@@ -430,7 +460,7 @@ inline tick() {
 	:: ttl > 0 && owner <= N ->
 		j = owner - 1;
 		if
-		:: health[j] == LIVE && does[j] == HOLD && !provisional[j] -> ttl = LONG /* it is renewed */
+		:: health[j] == LIVE && does[j] == HOLD && !provisional[j] && renewed(j) -> ttl = MOST(ttl, LONG) /* it is renewed */
 		:: else ->
 			ttl--;
 			if
@@ -440,8 +470,15 @@ inline tick() {
 			assert(wasted <= FIRST);
 			if
 			:: ttl == 0 ->
-				/* A live holder keeps its lock. */
-				assert(!(health[j] == LIVE && does[j] == HOLD));
+				/* A live holder keeps its lock, unless its lease is not renewed. */
+				assert(!(health[j] == LIVE && does[j] == HOLD && renewed(j)));
+				if
+				:: health[j] == LIVE && does[j] == HOLD -> idle(j);
+#ifndef NO_LAPSE
+					heir_of(j, 0)
+#endif
+				:: else
+				fi;
 				owner = 0; wasted = 0; unconfirmed = 0;
 				printf("server: the lock has expired\n")
 			:: else
@@ -475,21 +512,6 @@ inline tick() {
 #define RETRY(p) due[p] = does[p] == WAIT
 #endif
 
-#ifdef ONE_FROZEN
-#define may_come(p) ((p) == came + 1)
-#define may_freeze(p) ((p) == 1)
-#define OTHER_FAULTS(p)
-#else
-#define may_come(p) ((p) <= came + 1)
-#define may_freeze(p) true
-#define OTHER_FAULTS(p) \
-	:: d_step { health[p] == LIVE && faults > 0 -> faults--; die(p); printf("process %d is killed\n", p) } \
-	:: d_step { health[p] == FROZEN -> thaw(p) } \
-	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p); listens[p] = 0 } \
-	:: d_step { health[p] == LIVE && !deaf[p] && faults > 0 -> faults--; drop(p) } \
-	:: d_step { health[p] == LIVE && op[p] == GRANTED && faults > 0 -> faults--; op[p] = RELEASED }
-#endif
-
 #define PROCESS(p) \
 	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE && calls > 0 && may_come(p) -> \
 		calls--; came = MOST(came, p); does[p] = WAIT; due[p] = 1; grants[p] = (grants[p] == FRESH -> STALE : grants[p]) } \
@@ -502,7 +524,7 @@ inline tick() {
 	:: d_step { health[p] == LIVE && does[p] == HOLD && op[p] == NONE -> release(p) } \
 	:: d_step { health[p] == LIVE && does[p] == HOLD && provisional[p] && confirm[p] == 0 -> confirmed(p) } \
 	:: d_step { health[p] == LIVE && does[p] == WAIT && op[p] == NONE -> withdraw(p) } \
-	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE && !closed -> closed = 1; die(p); printf("process %d is closed\n", p) } \
+	:: d_step { health[p] == LIVE && does[p] == IDLE && op[p] == NONE && heir[p] != 0 && !closed -> closed = 1; die(p); printf("process %d is closed\n", p) } \
 	:: d_step { health[p] == LIVE && deaf[p] -> deaf[p] = 0; listens[p] = 1; RETRY(p) } \
 	:: d_step { health[p] == LIVE && faults > 0 && may_freeze(p) -> faults--; health[p] = FROZEN; gone++; printf("process %d freezes\n", p) } \
 	OTHER_FAULTS(p)
@@ -540,7 +562,7 @@ active proctype world()
 		:: else -> break
 		od;
 		i = 0;
-		owner = 1; ttl = LONG; does[0] = HOLD
+		owner = 1; ttl = FIXED; does[0] = HOLD
 	}
 end:	do
 	PROCESS(0)
