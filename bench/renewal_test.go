@@ -45,7 +45,7 @@ func BenchmarkRenewal(b *testing.B) {
 func TestOneScriptRenewsManyLocks(t *testing.T) {
 	t.Parallel()
 	const locks = 5000
-	h := newHoard(t, locks, 6*time.Second)
+	h := newHoard(t, locks, 18*time.Second)
 	assert.LessOrEqual(t, h.round(t).scripts, locks/locksPerScript)
 }
 

@@ -103,11 +103,12 @@ func TestCloseDoesNotWaitForASilentServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.Start(t)
 			hub := newHub(t, s)
+			hub.SetAnswerLimit(time.Minute)
 			e := newEar()
 			busy(hub, s, e)
 			began := time.Now()
 			hub.Close()
-			assert.Less(t, time.Since(began), 4*time.Second, "less than the answer limit")
+			assert.Less(t, time.Since(began), 15*time.Second, "less than the answer limit")
 			requireClosed(t, e)
 			s.Resume(t)
 			eventually(t, func() bool { return len(running()) == 0 }, "no goroutine is left")

@@ -74,7 +74,7 @@ func TestServerThatFallsSilentInterruptsWithinTheAnswerLimit(t *testing.T) {
 			hub.SetAnswerLimit(200 * time.Millisecond)
 			e := newEar()
 			defer hub.Subscribe("news", e).Close()
-			e.requireNext(t, subscribed())
+			e.requireSubscribedAgain(t) // on a slow machine not the first time
 
 			s.Pause(t)
 			began := time.Now()

@@ -54,7 +54,8 @@ type limits struct {
 	linger time.Duration
 	// answer is how long the server may take to confirm or refuse.
 	answer time.Duration
-	// parting is how long Close waits for a connection in the making.
+	// parting is how long Close waits for a connection in the making. It is longer than the
+	// second that the Redis client takes to close one to a silent server.
 	parting time.Duration
 }
 
@@ -92,7 +93,7 @@ type Keeper struct {
 func NewHub(client rueidis.Client) *Hub {
 	h := &Hub{
 		client:  client,
-		limits:  limits{linger: 2 * time.Second, answer: 5 * time.Second, parting: time.Second},
+		limits:  limits{linger: 2 * time.Second, answer: 5 * time.Second, parting: 1500 * time.Millisecond},
 		wake:    make(chan struct{}, 1),
 		topics:  make(map[string]*topic),
 		keepers: make(map[*Keeper]struct{}),
@@ -182,7 +183,7 @@ func (h *Hub) Len() int {
 // listener hears Interrupted with ErrClosed, and nothing after it. Close may be called
 // again.
 //
-// Close waits for about a second at most where the server does not answer. Should a
+// Close waits for two seconds at most where the server does not answer. Should a
 // connection be in the making then, it is closed when it is there or when the Redis
 // client gives up: that cannot be hurried.
 func (h *Hub) Close() {

@@ -75,7 +75,7 @@ func (j *journal) count(text string) int {
 	return strings.Count(j.text.String(), text)
 }
 
-const aclLease = 3 * time.Second
+const aclLease = 9 * time.Second
 
 // liveThroughEverything uses every operation once: alone, with nested holds, renewed,
 // contended, forced open and given back by Close.
@@ -103,7 +103,7 @@ func liveThroughEverything(t *testing.T, s *redistest.Server, mutate func(*rueid
 	until(t, soon, "the lease is renewed", func() bool { return s.CommandStats(t)["pexpire"].Calls > 0 })
 	require.NoError(t, outer.Err())
 	require.NoError(t, lock.Unlock(ctx))
-	got := result(t, waiting, soon)
+	got := result(t, waiting, aclLease+soon)
 	require.NoError(t, got.err)
 
 	other := newClient(t, s.Client(t, mutate), options...)
@@ -121,7 +121,7 @@ func liveThroughEverything(t *testing.T, s *redistest.Server, mutate func(*rueid
 		return other.NewLock(lock.Name()).TryLock(ctx, time.Minute)
 	})
 	require.NoError(t, client.Close())
-	got = result(t, waiting, soon)
+	got = result(t, waiting, aclLease+soon)
 	require.NoError(t, got.err)
 	require.NoError(t, got.hold.Unlock(ctx))
 	require.NoError(t, other.Close())

@@ -220,8 +220,8 @@ func TestBystanderSeesNoContextErrorWhenTheServerIsSilent(t *testing.T) {
 	} {
 		s := redistest.Start(t)
 		proxy := s.Proxy(t)
-		rdb := s.Client(t, proxy.Use, oneConnection, func(option *rueidis.ClientOption) { option.ConnWriteTimeout = time.Minute })
-		client := newClient(t, rdb, rlock.WithGracePeriod(100*time.Millisecond), rlock.WithWatchdogTimeout(900*time.Millisecond))
+		rdb := s.Client(t, proxy.Use, oneConnection, unpinged, func(option *rueidis.ClientOption) { option.ConnWriteTimeout = time.Minute })
+		client := newClient(t, rdb, rlock.WithGracePeriod(100*time.Millisecond), rlock.WithWatchdogTimeout(15*time.Second))
 		hold, err := client.NewLock(uniqueName(t)).Lock(ownerContext(t))
 		require.NoError(t, err)
 		s.Pause(t)

@@ -20,9 +20,9 @@ func TestFailoverIsFollowedBeforeTheOldPrimaryGoes(t *testing.T) {
 		disturb func(t *testing.T, primary *redistest.Server)
 		swift   time.Duration
 	}{
-		"Alive": {func(*testing.T, *redistest.Server) {}, 3 * time.Second},
+		"Alive": {func(*testing.T, *redistest.Server) {}, 7 * time.Second},
 		// Closing a connection to it takes a second.
-		"Silent": {func(t *testing.T, primary *redistest.Server) { t.Helper(); primary.Pause(t) }, 5 * time.Second},
+		"Silent": {func(t *testing.T, primary *redistest.Server) { t.Helper(); primary.Pause(t) }, 7 * time.Second},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -97,6 +97,7 @@ func TestServerThatClosesAfterAcceptIsAFault(t *testing.T) {
 	requireFault(t, err)
 
 	proxy.Refuse(false)
+	reach(t, lock)
 	takeAndRelease(t, client, lock.Name())
 	awaitFree(t, s, lock.Name())
 }
@@ -133,7 +134,7 @@ func TestWaiterRidesOutAShortFault(t *testing.T) {
 // vain, again and again.
 func TestWaiterRidesOutAFaultThatItsAttemptsMeet(t *testing.T) {
 	t.Parallel()
-	const lease, away = 3 * time.Second, 4 * time.Second
+	const lease, away = 8 * time.Second, 9 * time.Second
 	s := redistest.Start(t)
 	client := newClient(t, s.Client(t), rlock.WithGracePeriod(time.Minute))
 	var waiting []<-chan call
@@ -225,6 +226,7 @@ func TestUnlockOfAServerThatIsDownCanBeTriedAgain(t *testing.T) {
 	require.NotEmpty(t, holders(t, s, lock.Name()))
 
 	proxy.Refuse(false)
+	reach(t, lock)
 	require.NoError(t, hold.Unlock(t.Context()))
 	requireFree(t, s, lock.Name())
 	require.NoError(t, hold.Err())

@@ -126,7 +126,7 @@ func TestWaiterRidesOutARefusal(t *testing.T) {
 // ends with the refusal as the reason.
 func TestHoldEndsWhenRenewalsAreRefusedForTooLong(t *testing.T) {
 	t.Parallel()
-	const lease = 3 * time.Second
+	const lease = 9 * time.Second
 	s := redistest.Start(t)
 	client := newClient(t, s.Client(t), rlock.WithWatchdogTimeout(lease))
 	lock := client.NewLock(uniqueName(t))
@@ -199,12 +199,13 @@ func TestSlowServerIsNoFault(t *testing.T) {
 		requireFree(t, server, lock.Name())
 	})
 	t.Run("LeaseIsTrustedFromBeforeTheRequest", func(t *testing.T) {
-		const lease = 3 * time.Second
-		proxy.SetDelay(lease / 3)
+		const lease = 12 * time.Second
+		ctx := rlock.WithOwner(context.Background(), rlock.NewOwner()) // the round trip is longer than others wait
+		proxy.SetDelay(lease / 4)
 		began := time.Now()
 		hold, err := lock.Lock(ctx, rlock.WithLease(lease))
 		require.NoError(t, err)
-		awaitClosed(t, hold.Done(), soon, "the lease ends")
+		awaitClosed(t, hold.Done(), lease, "the lease ends")
 		ended := time.Since(began)
 		require.NotEmpty(t, holders(t, server, lock.Name()), "the lock ended before the hold, which lasted for %v", ended)
 		requireLost(t, hold, rlock.Expired)

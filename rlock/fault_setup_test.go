@@ -34,6 +34,10 @@ const (
 // a TryLock without waiting has no more time than the grace period.
 var patient = rlock.WithGracePeriod(20 * time.Second)
 
+// unpinged keeps a rueidis client from sending PINGs when it is idle: while one is not answered,
+// nothing else is sent.
+func unpinged(option *rueidis.ClientOption) { option.Dialer.KeepAlive = time.Minute }
+
 // serial makes names unique, also when tests run more than once on one server.
 var serial atomic.Int64
 

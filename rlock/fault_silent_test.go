@@ -196,7 +196,7 @@ func TestPausedClientsGoOn(t *testing.T) {
 	waiting := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
 	awaitListener(t, s, name)
 
-	s.Do(t, "CLIENT", "PAUSE", "3000", "ALL")
+	s.Do(t, "CLIENT", "PAUSE", "4500", "ALL")
 	_, err = client.NewLock(uniqueName(t)).TryLock(t.Context(), 0)
 	requireFault(t, err)
 	unlocked := make(chan error, 1)
@@ -214,7 +214,7 @@ func TestPausedClientsGoOn(t *testing.T) {
 // clock; the server's answer to the renewal comes too late to change that.
 func TestHoldEndsOnTimeWhenTheServerIsSilent(t *testing.T) {
 	t.Parallel()
-	const lease = 3 * time.Second
+	const lease = 6 * time.Second
 	s := redistest.Start(t)
 	client := newClient(t, s.Client(t), rlock.WithWatchdogTimeout(lease))
 	hold, err := client.NewLock(uniqueName(t)).Lock(t.Context())

@@ -38,7 +38,7 @@ func TestLogHandlerMayUseTheLibrary(t *testing.T) {
 		_, err := lock.TryLock(rlock.WithOwner(context.Background(), rlock.NewOwner()), time.Millisecond)
 		logged <- err
 	}}
-	client := newClient(t, s.Client(t, restricted(t, s, "talkative", rights...)), on, rlock.WithLogger(slog.New(handler)))
+	client := newClient(t, s.Client(t, restricted(t, s, "talkative", rights...)), on, patient, rlock.WithLogger(slog.New(handler)))
 	lock = client.NewLock(aclPrefix + uniqueName(t))
 	holder, waiter := ownerContext(t), ownerContext(t)
 	hold, err := lock.Lock(holder)

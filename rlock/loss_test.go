@@ -238,7 +238,7 @@ func TestMessagesEndNoHold(t *testing.T) {
 // until its hold ends has stopped when the other one begins.
 func TestCutOffHolderStopsBeforeTheNextOneStarts(t *testing.T) {
 	t.Parallel()
-	const lease = 3 * time.Second
+	const lease = 9 * time.Second
 	for kind, options := range map[string][]rlock.LockOption{"Watched": nil, "Fixed": {rlock.WithLease(lease)}} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

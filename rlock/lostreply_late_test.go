@@ -17,7 +17,7 @@ func TestHoldIsNotTrustedBeyondALeaseThatALateReductionStates(t *testing.T) {
 	loadScripts(t, server)
 	slow := server.Proxy(t)
 	way := &detour{addr: slow.Addr()}
-	client := newClient(t, server.Client(t, way.use, oneConnection), rlock.WithWatchdogTimeout(5*time.Minute))
+	client := newClient(t, server.Client(t, way.use, oneConnection), patient, rlock.WithWatchdogTimeout(5*time.Minute))
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	const short, long = 6 * time.Second, time.Minute
@@ -49,7 +49,7 @@ func TestReductionThatHappenedSucceedsAfterTheRestHasEnded(t *testing.T) {
 	client := newClient(t, server.Client(t, proxy.Use, oneConnection), patient)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
-	outer, err := lock.Lock(ctx, rlock.WithLease(time.Second))
+	outer, err := lock.Lock(ctx, rlock.WithLease(3*time.Second))
 	require.NoError(t, err)
 	inner, err := lock.Lock(ctx, rlock.WithLease(time.Minute))
 	require.NoError(t, err)

@@ -270,7 +270,7 @@ func TestLateCopyOfAReleaseFreesNobodysLock(t *testing.T) {
 	loadScripts(t, server)
 	slow := server.Proxy(t)
 	way := &detour{addr: slow.Addr()}
-	client := newClient(t, server.Client(t, way.use, oneConnection))
+	client := newClient(t, server.Client(t, way.use, oneConnection), patient)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	hold, err := lock.Lock(ctx)
@@ -291,7 +291,7 @@ func TestLateCopyOfAReentryBringsNothingBack(t *testing.T) {
 	loadScripts(t, server)
 	slow := server.Proxy(t)
 	way := &detour{addr: slow.Addr()}
-	client := newClient(t, server.Client(t, way.use, oneConnection))
+	client := newClient(t, server.Client(t, way.use, oneConnection), patient)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	outer, err := lock.Lock(ctx)
@@ -315,8 +315,8 @@ func TestLateCopyOfAReductionShortensNoLease(t *testing.T) {
 	loadScripts(t, server)
 	slow := server.Proxy(t)
 	way := &detour{addr: slow.Addr()}
-	const short = 3 * time.Second
-	client := newClient(t, server.Client(t, way.use, oneConnection), rlock.WithWatchdogTimeout(short))
+	const short = 9 * time.Second
+	client := newClient(t, server.Client(t, way.use, oneConnection), patient, rlock.WithWatchdogTimeout(short))
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	outer, err := lock.Lock(ctx, rlock.WithLease(short))
@@ -328,7 +328,7 @@ func TestLateCopyOfAReductionShortensNoLease(t *testing.T) {
 	require.NoError(t, err)
 	arrive()
 
-	awaitClosed(t, outer.Done(), soon, "the outer hold's lease ends")
+	awaitClosed(t, outer.Done(), short+soon, "the outer hold's lease ends")
 	require.NoError(t, inner.Err())
 	until(t, short, "the lock lasts for as long as the inner hold", func() bool {
 		pttl, ok := server.Do(t, "PTTL", lock.Name()).(int64)
@@ -392,7 +392,7 @@ func TestUnknownHandOverToAWaiterThatLeavesIsUndone(t *testing.T) {
 	loadScripts(t, server)
 	proxy := server.Proxy(t)
 	client := newClient(t, server.Client(t, proxy.Use, oneConnection),
-		rlock.WithHandover(true), rlock.WithGracePeriod(200*time.Millisecond))
+		rlock.WithHandover(true), rlock.WithGracePeriod(4*time.Second))
 	lock := client.NewLock(uniqueName(t))
 	hold, err := lock.Lock(ownerContext(t))
 	require.NoError(t, err)
@@ -426,7 +426,7 @@ func TestLateCopyOfAReentryIsNotTakenForTheLossOfALaterHold(t *testing.T) {
 	loadScripts(t, server)
 	slow := server.Proxy(t)
 	way := &detour{addr: slow.Addr()}
-	client := newClient(t, server.Client(t, way.use, oneConnection))
+	client := newClient(t, server.Client(t, way.use, oneConnection), patient)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
 	for range 2 {
@@ -460,7 +460,7 @@ func TestUnknownReentryDoesNotOutliveTheOuterHold(t *testing.T) {
 	proxy, client := hasty(t)
 	lock := client.NewLock(uniqueName(t))
 	ctx := ownerContext(t)
-	outer, err := lock.Lock(ctx, rlock.WithLease(2*time.Second))
+	outer, err := lock.Lock(ctx, rlock.WithLease(6*time.Second))
 	require.NoError(t, err)
 	end := blackout(t, proxy, "acquire", lock.Name())
 	_, err = lock.Lock(ctx, rlock.WithLease(time.Hour))

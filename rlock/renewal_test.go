@@ -184,7 +184,7 @@ var faults = map[string]func(w *world){
 func TestLockThatMayNotBeRenewedCostsOnlyItself(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	client := newClient(t, s.Client(t, restricted(t, s, "narrowed", documentedRights(t)...)), rlock.WithWatchdogTimeout(3*time.Second))
+	client := newClient(t, s.Client(t, restricted(t, s, "narrowed", documentedRights(t)...)), rlock.WithWatchdogTimeout(9*time.Second))
 	var kept []*rlock.Hold
 	for _, name := range []string{"a", "b", "c", "d"} {
 		hold, err := client.NewLock(aclPrefix + name).Lock(ownerContext(t))
@@ -195,11 +195,11 @@ func TestLockThatMayNotBeRenewedCostsOnlyItself(t *testing.T) {
 	require.NoError(t, err)
 	s.Do(t, "ACL", "SETUSER", "narrowed", "resetkeys", "~"+aclPrefix+"?", "~rlock_queue:*")
 
-	awaitClosed(t, refused.Done(), 3*time.Second+soon, "the hold ends")
+	awaitClosed(t, refused.Done(), 9*time.Second+soon, "the hold ends")
 	require.ErrorIs(t, refused.Err(), rlock.ErrLost)
 	until(t, soon, "the others are renewed", func() bool {
 		ttl, ok := s.Do(t, "PTTL", aclPrefix+"a").(int64)
-		return ok && ttl > 2500
+		return ok && ttl > 7500
 	})
 	for _, hold := range kept {
 		require.NoError(t, hold.Err())

@@ -64,13 +64,15 @@ func TestNoWakeUpIsLost(t *testing.T) {
 // the lock all the same.
 func TestWakeUpThatIsNotUsedIsPassedOn(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, server.Client(t))
+	client := newClient(t, server.Client(t), patient)
 	for range 30 {
 		lock := client.NewLock(uniqueName(t))
 		occupy(t, server, lock.Name(), time.Hour)
 		wait := time.Duration(10+rand.IntN(10)) * time.Millisecond
 		front := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.TryLock(ctx, wait) })
-		awaitListener(t, server, lock.Name())
+		until(t, soon, "the one in front waits, or has left", func() bool {
+			return len(front) > 0 || listeners(t, server, lock.Name()) > 0
+		})
 		behind := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
 		timer := time.NewTimer(time.Duration(rand.IntN(15)) * time.Millisecond) // somewhere around the end of the wait
 		<-timer.C
@@ -95,7 +97,7 @@ func TestWakeUpDuringTheLastTryIsPassedOn(t *testing.T) {
 	s := redistest.Start(t)
 	slow := s.Proxy(t)
 	way := &detour{addr: slow.Addr()} // for the scripts; the way of the messages is short
-	client := newClient(t, s.Client(t, way.use, oneConnection))
+	client := newClient(t, s.Client(t, way.use, oneConnection), patient)
 	way.lead(s.Addr())
 	lock := client.NewLock(uniqueName(t))
 	occupy(t, s, lock.Name(), time.Hour)
@@ -103,7 +105,7 @@ func TestWakeUpDuringTheLastTryIsPassedOn(t *testing.T) {
 	tries := func() int64 { return s.CommandStats(t)["pttl"].Calls }
 
 	front := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) {
-		return lock.TryLock(ctx, 3*time.Second)
+		return lock.TryLock(ctx, 6*time.Second)
 	})
 	until(t, soon, "the one in front has tried twice", func() bool { return tries() >= 2 })
 	behind := inBackground(t.Context(), func(ctx context.Context) (*rlock.Hold, error) { return lock.Lock(ctx) })
@@ -180,7 +182,7 @@ func TestEndOfTheLeaseWakesAWaiter(t *testing.T) {
 func TestNextWaiterTakesOverFromOneThatLeaves(t *testing.T) {
 	t.Parallel()
 	label(t)
-	const lease, behind = 4 * time.Second, 5
+	const lease, behind = 10 * time.Second, 5
 	s := redistest.Start(t)
 	client := newClient(t, s.Client(t))
 	lock := client.NewLock(uniqueName(t))
@@ -274,7 +276,7 @@ func TestManyContendedNamesShareTheConnections(t *testing.T) {
 	s := redistest.Start(t)
 	const label = "contender"
 	rdb := s.Client(t, oneConnection, func(option *rueidis.ClientOption) { option.ClientName = label })
-	client := newClient(t, rdb)
+	client := newClient(t, rdb, patient)
 	s.Do(t, "EVAL", `for i = 1, ARGV[2] do
 		redis.call('HSET', 'n:' .. i, ARGV[1], 1)
 		redis.call('PEXPIRE', 'n:' .. i, 3600000)

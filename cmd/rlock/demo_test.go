@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
@@ -229,7 +228,7 @@ func TestKilledWorkerLosesAtMostOne(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			url := newServer(t)
 			rdb := client(t, url)
-			p := startDemo(t, "--redis", url, "--iterations", "300", "--processes", "3", "--hold", "1ms", "--lease", "2s")
+			p := startDemo(t, "--redis", url, "--iterations", "300", "--processes", "3", "--hold", "1ms", "--lease", "8s")
 			workers := p.workers(t)
 			counting(t, rdb)
 			require.NoError(t, syscall.Kill(workers[1], syscall.SIGKILL))
@@ -291,7 +290,7 @@ func TestWorkersEndWithTheirParent(t *testing.T) {
 }
 
 func TestLostLeasesAreCounted(t *testing.T) {
-	args := []string{"--processes", "1", "--iterations", "2", "--hold", "600ms", "--lease", "200ms"}
+	args := []string{"--processes", "1", "--iterations", "2", "--hold", "2s", "--lease", "1s"}
 
 	// This lock tells that it is lost, so the stale value is not written.
 	p, status := demo(t, args...)
@@ -330,12 +329,10 @@ func TestServerThatIsNotThere(t *testing.T) {
 	url := server.URL()
 	server.Stop()
 
-	began := time.Now()
 	p, status := demo(t, "--redis", url)
-	assert.Less(t, time.Since(began), dialTimeout)
 	require.Equal(t, statusUsage, status)
 	assert.Empty(t, p.stdout.String())
-	assert.Regexp(t, `\Arlock: no Redis server to work with at \S+: [^\n]+\n\z`, p.stderr.String())
+	assert.Regexp(t, `\Arlock: no Redis server to work with at \S+: [^\n]*refused\n\z`, p.stderr.String())
 }
 
 func TestServerThatDoesNotAnswer(t *testing.T) {

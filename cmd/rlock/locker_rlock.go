@@ -19,7 +19,7 @@ type rlockLocker struct {
 }
 
 func newRlockLocker(rdb rueidis.Client, wait, lease time.Duration) (*rlockLocker, error) {
-	client, err := rlock.New(rdb)
+	client, err := rlock.New(rdb, rlock.WithGracePeriod(replyTimeout))
 	if err != nil {
 		return nil, err
 	}

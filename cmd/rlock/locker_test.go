@@ -75,7 +75,7 @@ func TestLockersLoseTheirLease(t *testing.T) {
 			for where, newServer := range servers {
 				t.Run(where, func(t *testing.T) {
 					url := newServer(t)
-					short := newLockers(t, kind, url, patience, 200*time.Millisecond)[0]
+					short := newLockers(t, kind, url, patience, time.Second)[0]
 					long := newLockers(t, kind, url, patience, time.Minute)
 					lostHold, err := short.acquire(t.Context())
 					require.NoError(t, err)

@@ -86,8 +86,13 @@ func (tr trial) run(t *testing.T) []Record {
 			Careless:   tr.careless,
 		})
 		require.NoError(t, err)
+		var grace time.Duration // the library's
+		if tr.faults == nil {
+			grace = worker.Limit // a slow machine is no fault
+		}
 		p := worker.Start(t, worker.Job{
 			Duty:            Role.Duty,
+			GracePeriod:     grace,
 			Server:          proxy.Addr(),
 			WatchdogTimeout: tr.timeouts[i%len(tr.timeouts)],
 			Public:          tr.public[i%len(tr.public)],
