@@ -1,6 +1,7 @@
 package rlock_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -48,8 +49,8 @@ func TestReductionThatHappenedSucceedsAfterTheRestHasEnded(t *testing.T) {
 	proxy := server.Proxy(t)
 	client := newClient(t, server.Client(t, proxy.Use, oneConnection), patient)
 	lock := client.NewLock(uniqueName(t))
-	ctx := ownerContext(t)
-	outer, err := lock.Lock(ctx, rlock.WithLease(3*time.Second))
+	ctx := rlock.WithOwner(context.Background(), rlock.NewOwner()) // others wait for 5 s only
+	outer, err := lock.Lock(ctx, rlock.WithLease(5*time.Second))
 	require.NoError(t, err)
 	inner, err := lock.Lock(ctx, rlock.WithLease(time.Minute))
 	require.NoError(t, err)
