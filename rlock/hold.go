@@ -30,8 +30,8 @@ type Hold struct {
 	trust       watchdog.Trust
 	provisional bool // the server has, or may have, a shorter lease; it is to be asked again
 	known       bool // Lock has returned it
-	leaving     bool // Unlock was called
-	failed      bool // and returned a failure
+	leaving     bool // Unlock was called, or nobody will have it
+	failed      bool // Unlock has returned a failure
 	ended       bool
 	err         error // why it ended; nil after Unlock
 	ctx         context.Context

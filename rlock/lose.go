@@ -15,11 +15,13 @@ func (t *tenure) lose(reason Reason) { t.loseUntil(time.Now(), reason) }
 // loseUntil is lose for the holds that there were at the given time. Those that were
 // taken later are looked at again.
 func (t *tenure) loseUntil(asked time.Time, reason Reason) {
-	var given, others []*Hold
+	var over, given, others []*Hold
 	t.room.mu.Lock()
-	over := t.overLocked()
 	for _, h := range t.holds {
+		ending := h.overLocked()
+		over = append(over, ending...)
 		switch {
+		case len(ending) > 0:
 		case h.from.After(asked):
 			t.watch.Renew()
 		case reason == Removed && h.uncertain:
@@ -37,14 +39,6 @@ func (t *tenure) loseUntil(asked time.Time, reason Reason) {
 	t.settle(over)
 	t.settle(back)
 	t.settle(lost)
-}
-
-// overLocked ends the holds whose time is over. The caller settles them without the lock.
-func (t *tenure) overLocked() (ending []*Hold) {
-	for _, h := range t.holds {
-		ending = append(ending, h.overLocked()...)
-	}
-	return ending
 }
 
 // loseLocked ends holds as lost. The caller settles them without the lock.

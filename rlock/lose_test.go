@@ -53,6 +53,25 @@ func TestRenewalOfWhatIsOverIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+// A hold that nobody will have, because it took too long to get it, is given back; its lock
+// must not be left to its lease because the watchdog looks just then.
+func TestRenewalLeavesAloneWhatIsBeingGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold, v, late := scene(t)
+		late()
+		hold.tenure.room.mu.Lock()
+		hold.leaving = true
+		hold.tenure.room.mu.Unlock()
+		require.NoError(t, v.tenure.client.renew(t.Context(), []vigil{v}))
+		v.tenure.take()
+		defer v.tenure.give()
+		v.tenure.undo(t.Context(), hold)
+		locked, err := v.tenure.client.NewLock("orders").IsLocked(t.Context())
+		require.NoError(t, err)
+		require.False(t, locked)
+	})
+}
+
 // On a slow machine the server's answer that the lock is gone may be looked at before the
 // clock. When the holder's time is over it does not matter who was first: what kept the lease
 // from being renewed is the reason, if anything did.

@@ -34,7 +34,7 @@ func (c *Client) renew(ctx context.Context, batch []vigil) error {
 		t.room.mu.Lock()
 		var over []*Hold
 		if v.lastsLocked() {
-			over = t.overLocked()
+			over = t.lapsedLocked()
 		}
 		if v.lastsLocked() {
 			vigils = append(vigils, v)
@@ -68,6 +68,17 @@ func (c *Client) renew(ctx context.Context, batch []vigil) error {
 		v.renewed(sent, renewals[i].Lease, verdicts[i])
 	}
 	return nil
+}
+
+// lapsedLocked ends the holds whose time is over, but for those that are being given back. The
+// caller settles them without the lock.
+func (t *tenure) lapsedLocked() (ending []*Hold) {
+	for _, h := range t.holds {
+		if !h.leaving {
+			ending = append(ending, h.overLocked()...)
+		}
+	}
+	return ending
 }
 
 // failed notes why a renewal failed.

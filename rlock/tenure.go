@@ -317,6 +317,7 @@ func (t *tenure) grant(ctx context.Context, r request, count int, since time.Tim
 	}
 	switch {
 	case over, retired: // nobody will have it, and it is given back below
+		h.leaving = true
 	case h.provisional:
 		t.client.alarm.set(h, since.Add(min(confirmAfter, sure/3)))
 	default:
