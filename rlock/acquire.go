@@ -49,34 +49,36 @@ func (l *Lock) lock(ctx context.Context, wait time.Duration, options []LockOptio
 	defer l.client.finish(nil)
 	a.tenure = l.client.enter(l, owner)
 	defer func() { l.client.leave(a.tenure) }()
-	h, err := a.run() //nolint:contextcheck // scripts run apart from their caller, with its values
+	h, waited, err := a.run() //nolint:contextcheck // scripts run apart from their caller, with its values
 	if h != nil {
-		h.deliver()
+		h.deliver(waited)
 	}
 	return h, err
 }
 
 // run tries, and then waits and tries in turn.
-func (a *acquisition) run() (*Hold, error) {
+func (a *acquisition) run() (h *Hold, waited bool, err error) {
 	room := a.tenure.room
 	if a.wait != 0 && a.tenure.standing() == 0 && room.crowded() {
 		w := room.join(a)
 		defer w.leave()
 		front := w.knowsNothing()
-		return a.waitIn(room, w, !front)
+		h, err = a.waitIn(room, w, !front)
+		return h, w.waited, err
 	}
 	before := room.glance()
 	first := a.try(nil)
 	if first.hold != nil || first.err != nil {
-		return first.hold, first.err
+		return first.hold, false, first.err
 	}
 	if a.wait == 0 {
-		return nil, a.notAcquired(first.ttl)
+		return nil, false, a.notAcquired(first.ttl)
 	}
 	w := room.join(a)
 	defer w.leave()
 	w.knows(before, first)
-	return a.waitIn(room, w, true)
+	h, err = a.waitIn(room, w, true)
+	return h, true, err
 }
 
 // waitIn waits for turns to try, or to be served, until one succeeds or there is no
@@ -100,13 +102,14 @@ func (a *acquisition) waitIn(room *room, w *waiter, answered bool) (*Hold, error
 		}
 		switch {
 		case got.hold != nil:
+			w.waited = w.waited || served
 			return got.hold, nil
 		case got.err == nil:
 			if last {
 				return nil, a.notAcquired(got.ttl)
 			}
 			room.taken(got)
-			answered, delay = true, firstDelay
+			w.waited, answered, delay = true, true, firstDelay
 		case last || !answered || !passing(got.err):
 			room.unused()
 			return nil, got.err

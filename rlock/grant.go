@@ -78,7 +78,7 @@ func (r *room) mindLocked(lease time.Duration) {
 // lapsedLocked makes this process look when the lease of a lock has ended that nobody gives
 // back: those who wait may know of a longer one only.
 func (r *room) lapsedLocked(end time.Time) {
-	if r.client.handsOver() {
+	if r.line.waited && r.client.handsOver() {
 		r.line.minded = end.Add(longestFirst)
 		r.heirLocked(time.Until(end))
 	}

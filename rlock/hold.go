@@ -159,12 +159,15 @@ func (h *Hold) reported() error {
 	return h.err
 }
 
-// deliver notes that somebody gets the hold.
-func (h *Hold) deliver() {
+// deliver notes that somebody gets the hold, who has waited for it or not.
+func (h *Hold) deliver(waited bool) {
 	t := h.tenure
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
 	h.known = true
+	if len(t.holds) == 1 {
+		t.room.line.waited = waited
+	}
 	if until := h.from.Add(h.least); h.least > 0 && !h.ended && until.After(t.keptUntil) {
 		t.keptUntil = until
 	}

@@ -40,6 +40,9 @@ type line struct {
 	// behind is how many tickets at the head of the queue may belong to processes that
 	// expect a longer lease than a first one, and have to be told when to look; -1: all.
 	behind int
+	// waited: whoever of this process got the lock last had waited for it, so that others, who had
+	// too, may know of an earlier lease that was longer.
+	waited bool
 
 	look time.Time   // when to look should nothing be heard: the lease ends sooner than was known
 	heir *time.Timer // looks after the last grant to another process

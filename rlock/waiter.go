@@ -15,6 +15,7 @@ type waiter struct {
 	request request
 	place   *list.Element
 	began   time.Time
+	waited  bool          // others had the lock when it tried, or it was served
 	nudge   chan struct{} // one slot: look again
 	timer   *time.Timer
 
