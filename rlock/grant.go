@@ -75,9 +75,9 @@ func (r *room) mindLocked(lease time.Duration) {
 	r.heirLocked(lease)
 }
 
-// lapsedLocked makes this process look when the lease of a lock has ended that nobody gives
+// mindLapseLocked makes this process look when the lease of a lock has ended that nobody gives
 // back: those who wait may know of a longer one only.
-func (r *room) lapsedLocked(end time.Time) {
+func (r *room) mindLapseLocked(end time.Time) {
 	if r.line.waited && r.client.handsOver() {
 		r.line.minded = end.Add(longestFirst)
 		r.heirLocked(time.Until(end))

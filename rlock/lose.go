@@ -56,7 +56,7 @@ func (t *tenure) loseLocked(reason Reason, err error, holds []*Hold) (ending []*
 	}
 	ending = t.endLocked(lost, holds)
 	if len(t.holds) == 0 && reason != ClientClosed { // whose lock is given back
-		t.room.lapsedLocked(end)
+		t.room.mindLapseLocked(end)
 	}
 	return ending
 }

@@ -3,7 +3,7 @@
  * some of them freeze or die.
  *
  * Scripts:  enqueue.lua, pass.lua, withdraw.lua, renew.lua.
- * Client:   line.go: told, passOn, passed; grant.go: mindLocked, lapsedLocked, inherit; room.go:
+ * Client:   line.go: told, passOn, passed; grant.go: mindLocked, mindLapseLocked, inherit; room.go:
  *           takenLocked, untilLocked, released, announced, Subscribed, look.
  *
  * Each process has one owner, who waits, holds, unlocks and gives up, again and again.

@@ -24,9 +24,9 @@ func TestChecksFindWhatGoesWrong(t *testing.T) {
 			processes:  2,
 			operations: 1,
 			public:     []bool{false},
-			timeouts:   []time.Duration{200 * time.Millisecond},
+			timeouts:   []time.Duration{time.Second},
 			long:       "a",
-			linger:     3 * time.Second,
+			linger:     15 * time.Second,
 			careless:   true,
 			begin: func(server *redistest.Server, crew []member) {
 				frozen, other := crew[0], crew[1]
