@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 // scriptLimit is how long a caller waits for the answer to a script at most. Who
@@ -32,8 +34,10 @@ func broke(err error) bool {
 
 // ask runs a script until the server has answered. A script whose connection broke is
 // sent again, which is harmless, for as long as the grace period: dead connections are
-// only found by using them. Whether any copy stayed unanswered is reported in any case:
-// it may still run. What cannot be sent is not insisted on.
+// only found by using them. One that is told that the Redis client is closed is sent once
+// more: the client may have turned to a new primary and closed the connections to the old
+// one. Whether any copy stayed unanswered is reported in any case: it may still run. What
+// cannot be sent is not insisted on.
 //
 // The context must be one that cannot end: what came of a script whose context ended,
 // nobody would learn, and a deadline that passes while a connection is not shared makes
@@ -48,7 +52,8 @@ func (c *Client) ask(ctx context.Context, script func(ctx context.Context) error
 		f := classify(err)
 		unanswered = unanswered || f.unanswered
 		f.unanswered = unanswered
-		if !broke(err) || time.Since(began) >= c.gracePeriod ||
+		again := broke(err) || attempt == 0 && errors.Is(err, rueidis.ErrClosing)
+		if !again || time.Since(began) >= c.gracePeriod ||
 			!pause(c.abort, min(time.Duration(attempt)*time.Millisecond, 50*time.Millisecond)) {
 			return unanswered, f
 		}
