@@ -240,6 +240,7 @@ func TestCloseTriesAnUndoOnceMore(t *testing.T) {
 		w.server.HSet("orders", info.Owner, "1") // as the script does
 		w.server.SetTTL("orders", 28*time.Second)
 		w.repair()
+		synctest.Wait() // the script runs indeed, which nobody waits for any more
 		require.NoError(t, client.Close())
 		assert.False(t, w.server.Exists("orders"))
 	})

@@ -37,15 +37,15 @@ func (t *tenure) transfer(ctx context.Context, uncertain *bool) (lua.Status, err
 	if !x.inside && (!x.done || x.got.Successor != lua.Nobody || x.got.Unheard) {
 		t.room.unexpected()
 	}
-	if x.done && x.got.Unheard {
-		c.warnUnheard(t.room.names.lock)
-	}
 	status := x.got.Status
 	if x.done && x.got.Before && !*uncertain { // it was not this process that gave it away
 		status = lua.NotOwner
 	}
 	if f == nil && (status == lua.Done || status == lua.NotOwner && *uncertain) {
 		t.ended()
+	}
+	if x.done && x.got.Unheard {
+		c.warnUnheard(t.room.names.lock)
 	}
 	x.settle() //nolint:contextcheck // the next hold has the values of its own context
 	if f != nil {

@@ -196,11 +196,11 @@ func (t *tenure) publish(ctx context.Context, uncertain *bool, release func(cont
 	if f != nil {
 		return 0, f
 	}
-	if got.Unheard {
-		c.warnUnheard(t.room.names.lock)
-	}
 	if got.Status == lua.Done || got.Status == lua.NotOwner && *uncertain {
 		t.ended()
+	}
+	if got.Unheard { // whoever hears of that may close the client, which ends holds as lost
+		c.warnUnheard(t.room.names.lock)
 	}
 	return got.Status, nil
 }
