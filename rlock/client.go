@@ -169,7 +169,7 @@ func (c *Client) enter(l *Lock, owner Owner) *tenure {
 		c.tenures[key] = t
 	}
 	if t.users.Add(1) == 1 {
-		t.fresh = !c.losses.has(lossKey(key)) // a lost hold may still be there
+		t.fresh.Store(!c.losses.has(lossKey(key))) // a lost hold may still be there
 	}
 	return t
 }

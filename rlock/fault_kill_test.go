@@ -85,10 +85,14 @@ func TestLocksStayRightWhileConnectionsAreKilled(t *testing.T) {
 			client := newClient(t, s.Client(t, mutate), rlock.WithGracePeriod(5*time.Second))
 			shared, prefix := client.NewLock("shared"), "own:"
 			var count counter
-			var faults, taken atomic.Int64
+			var faults, taken, released atomic.Int64
 
-			kills := 0
+			kills, known := 0, int64(-1)
 			stop := repeat(t, 10*time.Millisecond, func(ctx context.Context) error {
+				if released.Load() == known { // a busy machine takes longer than this to connect
+					return nil
+				}
+				known = released.Load()
 				kills++
 				_, err := s.Call(ctx, "CLIENT", "KILL", "TYPE", "normal")
 				if err == nil && kills%25 == 0 { // it is not made again at once if it breaks at once
@@ -116,6 +120,7 @@ func TestLocksStayRightWhileConnectionsAreKilled(t *testing.T) {
 								count.increment()
 							}
 							unlock(t, hold)
+							released.Add(1)
 							assert.NoError(t, hold.Err())
 						}
 					}
@@ -123,7 +128,8 @@ func TestLocksStayRightWhileConnectionsAreKilled(t *testing.T) {
 			}
 			wg.Wait()
 			stop()
-			t.Logf("%d of %d attempts met a fault", faults.Load(), 2*goroutines*rounds)
+			t.Logf("%d of %d attempts met a fault, %d times were connections killed", faults.Load(), 2*goroutines*rounds, kills)
+			assert.Greater(t, kills, 25, "both kinds of connections were killed")
 			assert.Less(t, faults.Load(), int64(goroutines*rounds/10), "faults are ridden out")
 			assert.Equal(t, taken.Load(), count.value.Load(), "lost updates")
 

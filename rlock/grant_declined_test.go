@@ -194,3 +194,33 @@ func TestGrantOfAWaiterWhoGivesUpWhileItIsClaimedIsPassedOnAtOnce(t *testing.T) 
 		went(t, start, 0)
 	})
 }
+
+// A ticket is served that its owner does not know of any more, who has come back, is in front and
+// about to try: the try finds what the ticket has brought, though it is the first since.
+func TestOwnerWhoComesBackHasWhatItsForgottenTicketBrings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		client, owner := w.client(t, on), stranger(t)
+		lock := client.NewLock("orders")
+		hold := must(t)(lock.Lock(owner))
+		info, err := lock.Inspect(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, hold.Unlock(owner))
+
+		theirs := must(t)(w.lock(t, "orders", on).Lock(stranger(t)))
+		_, err = lock.TryLock(stranger(t), 100*time.Millisecond) // so that the client listens
+		require.ErrorIs(t, err, rlock.ErrNotAcquired)
+		_, err = w.server.Push("rlock_queue:{orders}", info.Owner+" 1 30000")
+		require.NoError(t, err)
+		require.Equal(t, 1, w.server.Publish("rlock_beacon:{orders}", "public"))
+		synctest.Wait() // for a moment, nobody tries
+		waiting := later(func() attempt { return attempted(lock.Lock(owner)) })
+		synctest.Wait()
+		began := time.Now()
+		require.NoError(t, theirs.Unlock(t.Context()))
+		got := await(t, waiting)
+		require.NoError(t, got.err)
+		went(t, began, 0)
+		require.NoError(t, got.hold.Unlock(owner))
+	})
+}

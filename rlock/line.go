@@ -157,10 +157,10 @@ func (r *room) told(payload string) {
 		}
 		if w.attempt == g.attempt {
 			w.served = g
+			w.wake()
 		} else {
-			w.again, w.owed = true, true // it finds out by trying
+			w.owedLocked() // it finds out by trying
 		}
-		w.wake()
 		return
 	}
 	r.client.forward(r, g.owner)

@@ -102,7 +102,7 @@ func (r *room) claimLocked(from *tenure) *waiter {
 		return nil
 	}
 	w.claimed = true
-	w.tenure.fresh = false
+	w.tenure.fresh.Store(false)
 	r.client.retain(w.tenure)
 	return w
 }

@@ -208,15 +208,15 @@ func (r *room) againLocked(t *tenure) {
 	}
 }
 
-// owedLocked makes them try because the lock may be the tenure's: who leaves before it has
-// tried passes it on.
+// owedLocked makes them try because the lock may be the tenure's.
 func (r *room) owedLocked(t *tenure) {
-	for e := r.queue.Front(); e != nil; e = e.Next() {
+	left := t.waiting
+	for e := r.queue.Front(); e != nil && left > 0; e = e.Next() {
 		if w, _ := e.Value.(*waiter); w.tenure == t {
-			w.owed = true
+			w.owedLocked()
+			left--
 		}
 	}
-	r.againLocked(t)
 }
 
 // vacatedLocked notes that a tenure has no holds any more. Whoever is in front may be without
@@ -242,6 +242,9 @@ func (r *room) unexpected() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.own = max(0, r.own-1)
+	if w := r.front(); w != nil && r.placelessLocked(w) { // which waited for that message
+		w.wake()
+	}
 }
 
 // verify asks the server whether the holds of this process are still there.

@@ -26,8 +26,8 @@ type tenure struct {
 	// turn has one slot, taken by whoever runs a script of this tenure: one owner's
 	// scripts on one lock come one after another. Its waits do not.
 	turn chan struct{}
-	// fresh: the server was not told of the tenure yet. Protected by the turn.
-	fresh bool
+	// fresh: the server was not told of the tenure since it rested, nor did it say anything.
+	fresh atomic.Bool
 
 	// users counts the attempts, tasks and holds; when there are none the tenure rests, or
 	// is forgotten. It leaves 0 and becomes 0 under Client.mu only.
@@ -171,8 +171,7 @@ func (t *tenure) demand(ctx context.Context, w *waiter, count int, lease time.Du
 		got, err = lua.Acquire(ctx, c.rdb, t.room.names.lock, t.field, count, lease)
 		return err
 	}
-	fresh := t.fresh
-	t.fresh = false
+	fresh := t.fresh.Swap(false)
 	ticket, earlier, ok := t.room.ticketFor(w, count)
 	if !ok {
 		open, f = c.ask(ctx, plain)

@@ -85,6 +85,14 @@ func (w *waiter) hurry() {
 	w.hurried = true
 }
 
+// owedLocked makes the waiter try because the lock may be its owner's, by a ticket of an earlier
+// attempt. If it leaves before it has tried, it passes the lock on.
+func (w *waiter) owedLocked() {
+	w.tenure.fresh.Store(false)
+	w.again, w.owed = true, true
+	w.wake()
+}
+
 // owes notes whether the lock may be the owner's, and reports whether it might be before.
 func (w *waiter) owes(owed bool) (before bool) {
 	if w == nil {
