@@ -3,6 +3,7 @@ package watchdog_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,9 +153,10 @@ func TestRenewAllRenewsWhatIsIdleAtOnceAndTheRestWhenItCan(t *testing.T) {
 		k.until(4 * time.Second)
 		paused.Resume()
 		k.until(19 * time.Second)
-		assert.Equal(t, []float64{2, 10}, k.times("idle"), "what has not been sent yet does for both")
+		idle := slices.Compact(k.times("idle")) // the first time may be over before the second begins
+		assert.Equal(t, []float64{2, 10}, idle)
 		assert.Equal(t, []float64{0, 6, 12}, k.times("busy"), "6 s each; a round began meanwhile")
-		assert.Equal(t, []float64{4, 10}, k.times("paused"))
+		assert.Equal(t, []float64{4, 10}, k.times("paused"), "what has not been sent yet does for both")
 	})
 }
 
