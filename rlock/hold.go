@@ -181,6 +181,9 @@ func (h *Hold) check() (ended bool) {
 	ended = h.ended
 	t.room.mu.Unlock()
 	t.settle(ending)
+	if ended { // whoever ended it may not have come to that yet
+		h.cancel()
+	}
 	return ended
 }
 
